@@ -1,0 +1,2 @@
+//! `lxc-attach`.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! `lxc-cgroup`.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Entry point of `lxc-cgroup`.
+fn main() {}

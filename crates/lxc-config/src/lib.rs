@@ -1,0 +1,2 @@
+//! `lxc-config`.
+#![forbid(unsafe_code)]

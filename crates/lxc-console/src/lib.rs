@@ -1,0 +1,2 @@
+//! `lxc-console`.
+#![forbid(unsafe_code)]

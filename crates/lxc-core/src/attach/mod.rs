@@ -1,0 +1,1 @@
+//! Running a program inside a running container.

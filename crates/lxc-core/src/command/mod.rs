@@ -1,0 +1,1 @@
+//! The command socket: wire format, requests, replies and the blocking client.

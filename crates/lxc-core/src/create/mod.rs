@@ -1,0 +1,1 @@
+//! Defining a new container.

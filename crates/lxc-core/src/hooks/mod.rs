@@ -1,0 +1,1 @@
+//! Hook command lines, their environment, and running them on the host.

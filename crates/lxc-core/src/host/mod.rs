@@ -1,0 +1,1 @@
+//! Facts of this machine and this caller, read once per process.

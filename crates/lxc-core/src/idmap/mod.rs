@@ -1,0 +1,1 @@
+//! User-namespace id maps: planned from the configuration, written to /proc or through newuidmap.

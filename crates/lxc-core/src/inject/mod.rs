@@ -1,0 +1,1 @@
+//! Mounts injected into a running container (lxc-mount).

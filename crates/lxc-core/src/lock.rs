@@ -1,0 +1,1 @@
+//! Locks that keep two tools from changing one container at the same time.

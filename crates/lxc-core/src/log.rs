@@ -1,0 +1,1 @@
+//! The tracing subscriber that writes the original's log line format.

@@ -1,0 +1,1 @@
+//! Linux security modules: which is active, what label init gets.

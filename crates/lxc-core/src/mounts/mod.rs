@@ -1,0 +1,1 @@
+//! lxc.mount.* turned into mount operations.

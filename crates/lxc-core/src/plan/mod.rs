@@ -1,0 +1,1 @@
+//! Configuration and host facts turned into a finished plan of a start.

@@ -1,0 +1,1 @@
+//! Where the root file system comes from and how it is mounted.

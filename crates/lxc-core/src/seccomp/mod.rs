@@ -1,0 +1,1 @@
+//! Seccomp policies: text to filter instructions.

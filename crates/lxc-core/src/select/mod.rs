@@ -1,0 +1,1 @@
+//! Finding containers: defined, active, by name, group and state.

@@ -1,0 +1,1 @@
+//! Starting a container: arm, clone, shake hands, undo.

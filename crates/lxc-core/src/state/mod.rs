@@ -1,0 +1,1 @@
+//! Container states, and the two channels that announce changes of them.

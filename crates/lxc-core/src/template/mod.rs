@@ -1,0 +1,1 @@
+//! Running lxc-create templates.

@@ -1,0 +1,2 @@
+//! `lxc-create`.
+#![forbid(unsafe_code)]

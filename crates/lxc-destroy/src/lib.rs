@@ -1,0 +1,2 @@
+//! `lxc-destroy`.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! `lxc-execute`.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! `lxc-freeze`.
+#![forbid(unsafe_code)]

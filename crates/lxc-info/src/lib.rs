@@ -1,0 +1,2 @@
+//! `lxc-info`.
+#![forbid(unsafe_code)]

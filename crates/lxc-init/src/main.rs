@@ -1,0 +1,2 @@
+//! `init.lxc`: a minimal init for application containers.
+fn main() {}

@@ -1,0 +1,2 @@
+//! `lxc-ls`.
+#![forbid(unsafe_code)]

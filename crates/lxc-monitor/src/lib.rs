@@ -1,0 +1,2 @@
+//! `lxc-monitor`.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! `lxc-monitord`: fans state changes of the containers of one lxcpath out to listeners.
+fn main() {}

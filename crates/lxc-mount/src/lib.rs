@@ -1,0 +1,2 @@
+//! `lxc-mount`.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! `lxc-start`.
+#![forbid(unsafe_code)]

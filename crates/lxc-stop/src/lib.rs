@@ -1,0 +1,2 @@
+//! `lxc-stop`.
+#![forbid(unsafe_code)]

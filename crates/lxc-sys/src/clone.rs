@@ -1,0 +1,1 @@
+//! clone3(2) and fork(2) behind a proof of single-threadedness.

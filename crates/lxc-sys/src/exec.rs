@@ -1,0 +1,1 @@
+//! execve(2) of an image prepared before the clone.

@@ -1,0 +1,1 @@
+//! Closing ranges, descriptor passing, memfds.

@@ -1,0 +1,1 @@
+//! What rustix::mount lacks: mount_setattr(2) and friends.

@@ -1,0 +1,1 @@
+//! setns(2), unshare(2) and namespace descriptors.

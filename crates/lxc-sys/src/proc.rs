@@ -1,0 +1,1 @@
+//! Verified procfs descriptors and writes through them.

@@ -1,0 +1,1 @@
+//! Signal masks, signalfds, and putting every disposition back before exec.

@@ -1,0 +1,1 @@
+//! Unix sockets: abstract names, SCM_RIGHTS, SCM_CREDENTIALS.

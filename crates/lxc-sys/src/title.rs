@@ -1,0 +1,1 @@
+//! The process title as ps(1) shows it.

@@ -1,0 +1,1 @@
+//! Ptys, controlling terminals, window sizes.

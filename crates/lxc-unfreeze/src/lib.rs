@@ -1,0 +1,2 @@
+//! `lxc-unfreeze`.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! `lxc-wait`.
+#![forbid(unsafe_code)]
