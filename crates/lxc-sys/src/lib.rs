@@ -20,6 +20,7 @@ pub mod pidfd;
 pub mod proc;
 pub mod regex;
 pub mod signal;
+pub mod sigpipe;
 pub mod socket;
 pub mod title;
 pub mod tty;
