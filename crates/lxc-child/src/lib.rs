@@ -1,1 +1,5 @@
 //! lxc-child
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod mini_init;

@@ -18,6 +18,7 @@ pub mod netlink;
 pub mod ns;
 pub mod pidfd;
 pub mod proc;
+pub mod reap;
 pub mod regex;
 pub mod signal;
 pub mod sigpipe;
