@@ -107,8 +107,8 @@ fn other_signals_reach_the_command_only() {
 #[test]
 fn the_command_leads_a_session_with_default_signals() {
     let script = "set -- $(cat /proc/self/stat); echo $6 $$; grep -E 'Sig(Blk|Ign)' /proc/self/status; ls /proc/self/fd | wc -l";
-    let output = output(OURS, &["-n", "x", "--", "sh", "-c", script]);
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let ran = output(OURS, &["-n", "x", "--", "sh", "-c", script]);
+    let text = String::from_utf8_lossy(&ran.stdout).into_owned();
     let mut lines = text.lines();
     let first: Vec<_> = lines.next().unwrap_or_default().split(' ').map(str::to_owned).collect();
     assert_eq!(first.first(), first.get(1), "{text}");
