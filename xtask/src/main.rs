@@ -1,2 +1,60 @@
-//! Developer tasks.
-fn main() {}
+//! Tasks of this repository: `cargo xtask TASK`. Depends on std and anyhow only, so that it builds before anything the
+//! product needs is installed; it installs that first. Not part of any package.
+#![forbid(unsafe_code)]
+
+mod bench;
+mod compliance;
+mod demo;
+mod install;
+mod man;
+mod packages;
+mod sh;
+mod stage;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask TASK
+
+  demo                       a container's whole life with our tools, with the time each step took
+  test [--fast]              every tier of tests (--fast: those that need no container)
+  test --tier N              one tier: 0-2 unit and plan, 3 live, 4 compliance, 6 interop
+  test --theirs              the compliance tests on the original only
+  compliance report          what COMPATIBILITY.md and the list of expected failures claim, counted
+  bench [--quick]            our tools against C LXC, interleaved: medians and ratios
+  install --prefix P [--destdir D] [--sysconfdir S] [--localstatedir L] [--runtimedir R] [--libdir L] [--separate]
+                             everything a package would contain
+  man [--check]              writes (or compares) the manual pages
+  tidy [--bless]             the rules of ARCHITECTURE.md that no compiler checks (--bless: take over the unsafe count)
+";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let (task, rest) = match words.split_first() {
+        Some((task, rest)) => (task.as_str(), rest),
+        None => ("help", words.as_slice()),
+    };
+    let outcome = match task {
+        "demo" => demo::run(rest),
+        "test" => test::run(rest),
+        "compliance" => compliance::run(rest),
+        "bench" => bench::run(rest),
+        "install" => install::run(rest),
+        "man" => man::run(rest),
+        "tidy" => tidy::run(rest),
+        "help" | "--help" | "-h" => {
+            print!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        other => Err(anyhow::anyhow!("no task named {other}\n\n{USAGE}")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask {task}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! x
+use anyhow::Result;
+pub fn run(_words: &[String]) -> Result<()> {
+    check()
+}
+pub fn check() -> Result<()> {
+    Ok(())
+}
