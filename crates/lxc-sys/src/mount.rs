@@ -36,6 +36,16 @@ pub struct MountAttr {
 }
 
 impl MountAttr {
+    /// Attribute bits to set.
+    pub const fn setting(set: u64) -> MountAttr {
+        MountAttr { set, clear: 0, propagation: 0, userns: 0 }
+    }
+
+    /// A change of propagation alone.
+    pub const fn propagating(propagation: u64) -> MountAttr {
+        MountAttr { set: 0, clear: 0, propagation, userns: 0 }
+    }
+
     /// With the id map of the user namespace `userns`.
     #[must_use]
     pub fn idmapped(mut self, userns: BorrowedFd<'_>) -> MountAttr {

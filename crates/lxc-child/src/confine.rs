@@ -1,0 +1,127 @@
+//! The last steps before exec: kernel settings, capabilities, label, seccomp, ids, in the order the kernel needs.
+
+use core::ffi::CStr;
+
+use lxc_sys::cred;
+use lxc_sys::mount::{Depth, MountAttr, attr, set_attributes};
+use lxc_sys::proc::{ProcFs, write_all};
+use lxc_sys::rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use lxc_sys::rustix::fs::{CWD, Mode, OFlags, fchmod, openat};
+use lxc_sys::rustix::io::Errno;
+
+use crate::mounts::{attach, clone_tree, new_fs, open_inside};
+use crate::script::{Groups, LsmLabel, Resolve, Seccomp};
+use crate::sync::{Fault, Step};
+
+/// A boot id of the container's own over `/proc/sys/kernel/random/boot_id`; quietly nothing where /proc is not mounted.
+pub fn bind_boot_id(root: BorrowedFd<'_>, text: &[u8]) -> Result<(), Errno> {
+    let target = match open_inside(root, c"proc/sys/kernel/random/boot_id", Resolve::NoSymlinks) {
+        Err(Errno::NOENT) => return Ok(()),
+        other => other?,
+    };
+    let dev = open_inside(root, c"dev", Resolve::NoSymlinks)?;
+    let file = openat(
+        &dev,
+        c".lxc-boot-id",
+        OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::from_raw_mode(0o644),
+    )?;
+    write_all(file.as_fd(), text)?;
+    fchmod(&file, Mode::from_raw_mode(0o444))?;
+    let path = open_inside(dev.as_fd(), c".lxc-boot-id", Resolve::NoSymlinks)?;
+    let tree = clone_tree(path.as_fd(), false)?;
+    let sealed = MountAttr::setting(attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC);
+    set_attributes(tree.as_fd(), &sealed, Depth::Top)?;
+    attach(tree.as_fd(), target.as_fd())
+}
+
+/// Writes `lxc.sysctl.*` through a procfs of the container's own that is mounted nowhere.
+///
+/// A detached procfs cannot be shadowed by anything in the rootfs, and is writable whatever `lxc.mount.auto` made of
+/// the visible one.
+pub fn write_sysctls(host: &ProcFs, sysctls: &[(&CStr, &[u8])]) -> Result<(), Fault> {
+    if sysctls.is_empty() {
+        return Ok(());
+    }
+    let own = new_fs(c"proc", c"proc", &[], false).and_then(ProcFs::verify);
+    // A procfs that is partly hidden on the host (nested containers) may not be mounted anew; then the host's serves:
+    // /proc/sys shows the opener's namespaces.
+    let proc = own.as_ref().unwrap_or(host);
+    for (item, (path, value)) in sysctls.iter().enumerate() {
+        proc.write_at(*path, value).map_err(|errno| Fault::new(Step::Sysctl, item as u32, errno))?;
+    }
+    Ok(())
+}
+
+/// Takes capabilities out of the bounding set, and out of the inheritable set so that exec cannot bring them back.
+pub fn drop_capabilities(mask: u64) -> Result<(), Fault> {
+    for number in 0..64u8 {
+        if mask & 1 << number == 0 {
+            continue;
+        }
+        match cred::drop_bounding(number) {
+            // Capabilities this kernel does not know.
+            Ok(()) | Err(Errno::INVAL) => {}
+            Err(errno) => return Err(Fault::new(Step::Capabilities, u32::from(number), errno)),
+        }
+    }
+    Ok(())
+}
+
+/// No capability is inheritable over exec (CVE-2022-29162).
+pub fn clear_inheritable() -> Result<(), Fault> {
+    let fault = |errno| Fault::new(Step::Capabilities, 100, errno);
+    let mut sets = cred::capabilities().map_err(fault)?;
+    if sets.inheritable != 0 {
+        sets.inheritable = 0;
+        cred::set_capabilities(sets).map_err(fault)?;
+    }
+    Ok(())
+}
+
+/// Writes the label for the next exec.
+pub fn set_label(proc: &ProcFs, label: &LsmLabel<'_>) -> Result<(), Fault> {
+    proc.write_at(label.file, label.label).map_err(|errno| Fault::new(Step::LsmLabel, 0, errno))
+}
+
+/// Installs the filter; returns the notify listener if one was asked for.
+pub fn load_seccomp(seccomp: &Seccomp<'_>) -> Result<Option<OwnedFd>, Fault> {
+    cred::load_seccomp(seccomp.program, seccomp.notify).map_err(|errno| Fault::new(Step::Seccomp, 0, errno))
+}
+
+/// Supplementary groups, then gid, then uid: each needs the privilege the next one gives up.
+pub fn become_user(groups: &Groups<'_>, (uid, gid): (u32, u32)) -> Result<(), Fault> {
+    if let Groups::Set(groups) = groups {
+        match cred::set_groups(groups) {
+            Ok(()) => {}
+            // setgroups is denied in user namespaces an unprivileged user made; there is nothing to drop then.
+            Err(Errno::PERM) if groups.is_empty() => {}
+            Err(errno) => return Err(Fault::new(Step::Groups, 0, errno)),
+        }
+    }
+    cred::set_gids(gid).map_err(|errno| Fault::new(Step::Ids, 1, errno))?;
+    cred::set_uids(uid).map_err(|errno| Fault::new(Step::Ids, 0, errno))
+}
+
+/// chdir, making what is missing.
+pub fn enter_cwd(path: &CStr) -> Result<(), Fault> {
+    use lxc_sys::rustix::process::chdir;
+    let fault = |errno| Fault::new(Step::Cwd, 0, errno);
+    match chdir(path) {
+        Err(Errno::NOENT) => {}
+        other => return other.map_err(fault),
+    }
+    let root = openat(CWD, c"/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(fault)?;
+    let op = crate::script::MountOp {
+        kind: crate::script::MountKind::Directory,
+        target: path,
+        resolve: Resolve::InRoot,
+        create: crate::script::Create::Dir,
+        optional: false,
+        attr: MountAttr::default(),
+        propagation: crate::script::Propagation::Default,
+    };
+    crate::mounts::one(root.as_fd(), &op).map_err(fault)?;
+    chdir(path).map_err(fault)
+}

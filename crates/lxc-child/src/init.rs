@@ -1,0 +1,330 @@
+//! The container's pid 1 to be: one straight line from clone to exec.
+
+use lxc_sys::clone::exit_now;
+use lxc_sys::rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use lxc_sys::rustix::fs::{CWD, Mode, OFlags, openat};
+use lxc_sys::rustix::io::Errno;
+use lxc_sys::{cred, fd, netlink, ns, pidfd, signal};
+
+use crate::dev::Made;
+use crate::script::{Console, InitScript, Program, Resolve, Rootfs, Stdio};
+use crate::sync::{Fault, Milestone, Msg, Parcel, Step, await_go, meet, tell};
+use crate::{confine, dev, hook, mini_init, mounts, rootfs};
+
+/// The entry point of the clone. Never returns: it execs, or reports why not and exits 1.
+pub extern "C" fn init(script: &InitScript<'_>) -> ! {
+    let status = match run(script) {
+        Ok(code) => code,
+        Err(fault) => {
+            // The monitor may be gone; then there is nobody to tell.
+            let _ = tell(script.sync, Msg::Fault(fault), &[]);
+            1
+        }
+    };
+    exit_now(status)
+}
+
+fn run(script: &InitScript<'_>) -> Result<i32, Fault> {
+    die_with_monitor(script, SIGKILL)?;
+    signal::reset_dispositions();
+    signal::set_mask(script.mask).map_err(|errno| Fault::new(Step::SignalMask, 0, errno))?;
+    meet(script.sync, Milestone::Cloned, &[])?;
+
+    join_namespaces(script)?;
+    become_namespace_root(script)?;
+    let mut network = Pending { sync: script.sync, waiting: script.network.send_socket };
+    hand_over_network(script)?;
+    unshare_late(script)?;
+
+    let root = match script.rootfs {
+        Rootfs::Untouched => rootfs::enter(&script.rootfs)?,
+        _ => {
+            rootfs::make_slave()?;
+            if !script.hooks.pre_mount.is_empty() {
+                network.settle()?;
+                hook::run(&script.hooks, script.hooks.pre_mount, Step::PreMountHook)?;
+            }
+            rootfs::enter(&script.rootfs)?
+        }
+    };
+    if let Some(name) = script.hostname {
+        lxc_sys::rustix::system::sethostname(name.to_bytes())
+            .map_err(|errno| Fault::new(Step::Hostname, 0, errno))?;
+    }
+    if script.new_session_keyring {
+        match cred::new_session_keyring() {
+            // A kernel without keys has none to hide.
+            Ok(()) | Err(Errno::NOSYS | Errno::OPNOTSUPP) => {}
+            Err(errno) => return Err(Fault::new(Step::Keyring, 0, errno)),
+        }
+    }
+
+    dev::mount_tmpfs(root.as_fd(), &script.dev)?;
+    mounts::run(root.as_fd(), script.mounts, 0, script.sync)?;
+    mounts::run(root.as_fd(), script.cgroup_mounts, script.mounts.len() as u32, script.sync)?;
+    if !script.hooks.mount.is_empty() || !script.hooks.autodev.is_empty() {
+        network.settle()?;
+    }
+    hook::run(&script.hooks, script.hooks.mount, Step::MountHook)?;
+    // ORDER: hooks may have put another /dev over the one mounted above; everything below works on what is on top.
+    let mut made = Made { devpts: None, console: None, ttys: [const { None }; _] };
+    if let Some(dir) = open_dev(script, root.as_fd())? {
+        hook::run(&script.hooks, script.hooks.autodev, Step::AutodevHook)?;
+        dev::make_nodes(dir.as_fd(), script.dev.nodes)?;
+        if let Some(params) = script.dev.devpts {
+            made.devpts = Some(dev::mount_devpts(dir.as_fd(), params)?);
+        }
+        dev::make_terminals(dir.as_fd(), &script.dev, &mut made)?;
+        dev::make_symlinks(dir.as_fd(), script.dev.symlinks)?;
+    } else if script.dev.ttys > 0 {
+        dev::make_terminals(root.as_fd(), &script.dev, &mut made)?;
+    }
+    check_start_hook(script, root.as_fd())?;
+
+    if matches!(script.rootfs, Rootfs::Dir { .. } | Rootfs::Fs { .. }) {
+        rootfs::pivot(root.as_fd())?;
+    }
+    if let Some(text) = script.boot_id
+        && let Err(errno) = confine::bind_boot_id(root.as_fd(), text)
+    {
+        // COMPAT: a boot id of its own is a nicety; the original starts without it too.
+        note(script, Step::BootId, errno)?;
+    }
+    if let Some(personality) = script.personality {
+        cred::set_personality(personality).map_err(|errno| Fault::new(Step::Personality, 0, errno))?;
+    }
+    confine::write_sysctls(script.proc, script.sysctls)?;
+    confine::drop_capabilities(script.drop_capabilities)?;
+    confine::clear_inheritable()?;
+    if let Some(label) = &script.lsm {
+        // ORDER: before no_new_privs, which forbids a change of label.
+        confine::set_label(script.proc, label)?;
+    }
+    if script.no_new_privs {
+        cred::set_no_new_privs().map_err(|errno| Fault::new(Step::NoNewPrivs, 0, errno))?;
+    }
+    network.settle()?;
+    let listener = match &script.seccomp {
+        Some(seccomp) => confine::load_seccomp(seccomp)?,
+        None => None,
+    };
+    hook::run(&script.hooks, script.hooks.start, Step::StartHook)?;
+
+    set_up_stdio(script, &made)?;
+    if let Some(path) = script.cwd {
+        confine::enter_cwd(path)?;
+    }
+    hand_over(script, &made, listener.as_ref())?;
+    drop(made);
+    drop(listener);
+
+    become_final_user(script)?;
+    tell(script.sync, Msg::Reached(Milestone::Ready), &[])
+        .map_err(|errno| Fault::new(Step::Protocol, Milestone::Ready as u32, errno))?;
+    // Whatever the caller leaked into us stays out of the container; our own descriptors are close-on-exec from birth.
+    fd::cloexec_from(3).map_err(|errno| Fault::new(Step::Exec, 1, errno))?;
+    match script.program {
+        Program::Exec(image) => Err(Fault::new(Step::Exec, 0, image.exec())),
+        Program::UnderMiniInit(image) => Ok(mini_init::run(|| match image.exec() {
+            Errno::NOENT => 127,
+            Errno::ACCESS => 126,
+            _ => 255,
+        })),
+    }
+}
+
+const SIGKILL: u32 = 9;
+
+/// The kernel kills this process when the monitor's thread ends; a monitor that is dead already is noticed here.
+fn die_with_monitor(script: &InitScript<'_>, signal: u32) -> Result<(), Fault> {
+    let fault = |errno| Fault::new(Step::DieWithMonitor, 0, errno);
+    cred::set_parent_death_signal(signal).map_err(fault)?;
+    match pidfd::ended(script.monitor, 0) {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(fault(Errno::SRCH)),
+        Err(errno) => Err(fault(errno)),
+    }
+}
+
+fn join_namespaces(script: &InitScript<'_>) -> Result<(), Fault> {
+    for (item, (fd, kind)) in script.join.iter().enumerate() {
+        ns::join(*fd, *kind).map_err(|errno| Fault::new(Step::JoinNamespace, item as u32, errno))?;
+    }
+    Ok(())
+}
+
+fn become_namespace_root(script: &InitScript<'_>) -> Result<(), Fault> {
+    let Some((uid, gid)) = script.become_root else { return Ok(()) };
+    let fault = |item: u32| move |errno| Fault::new(Step::BecomeRoot, item, errno);
+    match cred::set_groups(&[]) {
+        Ok(()) | Err(Errno::PERM) => {}
+        Err(errno) => return Err(fault(0)(errno)),
+    }
+    cred::set_gids(gid).map_err(fault(1))?;
+    cred::set_uids(uid).map_err(fault(2))?;
+    // ORDER: a change of ids clears both of these (prctl(2)).
+    cred::set_dumpable(true).map_err(fault(3))?;
+    die_with_monitor(script, SIGKILL)
+}
+
+fn hand_over_network(script: &InitScript<'_>) -> Result<(), Fault> {
+    if script.network.raise_loopback {
+        netlink::raise_loopback().map_err(|errno| Fault::new(Step::Loopback, 0, errno))?;
+    }
+    let tell = |fds: &[BorrowedFd<'_>]| {
+        tell(script.sync, Msg::Reached(Milestone::Mapped), fds)
+            .map_err(|errno| Fault::new(Step::Protocol, Milestone::Mapped as u32, errno))
+    };
+    if script.network.send_socket {
+        let socket =
+            netlink::open_route_socket().map_err(|errno| Fault::new(Step::NetlinkSocket, 0, errno))?;
+        tell(&[socket.as_fd()])
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether the monitor still owes us `Configured`.
+struct Pending<'a> {
+    sync: BorrowedFd<'a>,
+    waiting: bool,
+}
+
+impl Pending<'_> {
+    fn settle(&mut self) -> Result<(), Fault> {
+        if core::mem::take(&mut self.waiting) { await_go(self.sync, Milestone::Configured) } else { Ok(()) }
+    }
+}
+
+fn unshare_late(script: &InitScript<'_>) -> Result<(), Fault> {
+    if script.unshare_late == 0 {
+        return Ok(());
+    }
+    ns::unshare(script.unshare_late).map_err(|errno| Fault::new(Step::UnshareNamespaces, 0, errno))?;
+    if script.time_offsets.is_empty() {
+        return Ok(());
+    }
+    let fault = |item: u32| move |errno| Fault::new(Step::TimeOffsets, item, errno);
+    script.proc.write_at(c"self/timens_offsets", script.time_offsets).map_err(fault(0))?;
+    let own =
+        openat(CWD, c"/proc/self/ns/time_for_children", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .map_err(fault(1))?;
+    ns::join(own.as_fd(), 0).map_err(fault(2))
+}
+
+/// The directory that /dev work happens in, if there is any to do.
+fn open_dev(script: &InitScript<'_>, root: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Fault> {
+    let dev = &script.dev;
+    let wanted = dev.tmpfs_size.is_some()
+        || dev.devpts.is_some()
+        || !script.hooks.autodev.is_empty()
+        || dev.has_rootfs
+            && (dev.ttys > 0 || !matches!(dev.console, Console::None) || !dev.symlinks.is_empty());
+    if !wanted {
+        return Ok(None);
+    }
+    match mounts::open_inside(root, c"dev", Resolve::NoSymlinks) {
+        Ok(dir) => Ok(Some(dir)),
+        // A rootfs without /dev and without autodev gets no terminals (an application container of one binary).
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(Fault::new(Step::DevTmpfs, 5, errno)),
+    }
+}
+
+/// Only the first start hook is looked for, as in the original: later ones may be made by earlier ones.
+fn check_start_hook(script: &InitScript<'_>, root: BorrowedFd<'_>) -> Result<(), Fault> {
+    let Some(program) = script.hooks.start_program else { return Ok(()) };
+    mounts::open_inside(root, program, Resolve::InRoot)
+        .map(drop)
+        .map_err(|errno| Fault::new(Step::StartHookMissing, 0, errno))
+}
+
+fn note(script: &InitScript<'_>, step: Step, errno: Errno) -> Result<(), Fault> {
+    tell(script.sync, Msg::Note(Fault::new(step, 0, errno)), &[])
+        .map_err(|errno| Fault::new(Step::Protocol, 0, errno))
+}
+
+fn set_up_stdio(script: &InitScript<'_>, made: &Made) -> Result<(), Fault> {
+    let fault = |item: u32| move |errno| Fault::new(Step::Stdio, item, errno);
+    match script.stdio {
+        Stdio::Inherit => new_session(),
+        Stdio::Null => {
+            let null = openat(CWD, c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+            let null = match null {
+                Ok(null) => null,
+                // A root without /dev/null: the descriptors the monitor has are /dev/null already.
+                Err(_) => return new_session(),
+            };
+            replace_stdio(null.as_fd()).map_err(fault(0))?;
+            new_session()
+        }
+        Stdio::Console => {
+            let pts = match (&made.console, script.dev.console) {
+                (Some((_, pts)), _) => pts.as_fd(),
+                (None, Console::Host { tty }) => tty,
+                (None, Console::None | Console::Inside) => return new_session(),
+            };
+            new_session()?;
+            lxc_sys::rustix::process::ioctl_tiocsctty(pts)
+                .map_err(|errno| Fault::new(Step::Session, 1, errno))?;
+            replace_stdio(pts).map_err(fault(1))
+        }
+    }
+}
+
+fn replace_stdio(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    for number in 0..3 {
+        fd::dup_onto(fd, number)?;
+    }
+    Ok(())
+}
+
+fn new_session() -> Result<(), Fault> {
+    match lxc_sys::rustix::process::setsid() {
+        // Already a group leader: possible only as the first process of a kept pid namespace.
+        Ok(_) | Err(Errno::PERM) => Ok(()),
+        Err(errno) => Err(Fault::new(Step::Session, 0, errno)),
+    }
+}
+
+/// Sends up what the monitor keeps, and waits for its blessing.
+fn hand_over(script: &InitScript<'_>, made: &Made, listener: Option<&OwnedFd>) -> Result<(), Fault> {
+    let send = |parcel, fds: &[BorrowedFd<'_>]| {
+        tell(script.sync, Msg::Sent(parcel), fds)
+            .map_err(|errno| Fault::new(Step::Protocol, Milestone::Mounted as u32, errno))
+    };
+    if let Some(devpts) = &made.devpts {
+        send(Parcel::Devpts, &[devpts.as_fd()])?;
+    }
+    if let Some(listener) = listener {
+        send(Parcel::SeccompListener, &[listener.as_fd()])?;
+    }
+    if let Some((ptx, pts)) = &made.console {
+        send(Parcel::Console, &[ptx.as_fd(), pts.as_fd()])?;
+    }
+    for chunk in made.ttys.chunks(fd::MAX_FDS / 2) {
+        let mut fds = [script.sync; fd::MAX_FDS];
+        let mut count = 0;
+        for end in chunk.iter().flatten().flat_map(|(ptx, pts)| [ptx, pts]) {
+            if let Some(slot) = fds.get_mut(count) {
+                *slot = end.as_fd();
+                count += 1;
+            }
+        }
+        if let (Some(fds), true) = (fds.get(..count), count > 0) {
+            send(Parcel::Ttys, fds)?;
+        }
+    }
+    meet(script.sync, Milestone::Mounted, &[])
+}
+
+fn become_final_user(script: &InitScript<'_>) -> Result<(), Fault> {
+    confine::become_user(&script.groups, script.ids)?;
+    let fault = |item: u32| move |errno| Fault::new(Step::Ids, item, errno);
+    cred::clear_ambient().map_err(fault(2))?;
+    if script.ids != (0, 0) {
+        cred::set_dumpable(true).map_err(fault(3))?;
+    }
+    // ORDER: last, since every change of ids resets it.
+    die_with_monitor(script, script.death_signal)
+}

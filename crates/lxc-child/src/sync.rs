@@ -1,0 +1,283 @@
+//! One end of the handshake between a monitor and the init it cloned.
+//!
+//! A SOCK_SEQPACKET pair, one fixed-size message a packet, descriptors attached where the milestone says so. Both ends
+//! include this file; docs/start-protocol.md has the table.
+
+use lxc_sys::fd::{receive, send};
+use lxc_sys::rustix::fd::{BorrowedFd, OwnedFd};
+use lxc_sys::rustix::io::Errno;
+
+/// Points at which child and monitor meet, in the order in which they are passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u32)]
+pub enum Milestone {
+    /// Child: exists, has set its death signal. Monitor then writes id maps and moves it into its cgroups; answers.
+    Cloned = 1,
+    /// Child: is root of its namespaces, sends its netlink socket if links are to be configured. No answer.
+    Mapped = 2,
+    /// Monitor: links are configured. The child waits for it before its first hook, or before `Mounted`.
+    Configured = 3,
+    /// Child: root file system, mounts, /dev, confinement and start hooks are done; sends devpts, tty and console
+    /// descriptors. Monitor then applies device rules and runs start-host hooks; answers.
+    Mounted = 4,
+    /// Child: about to execute the program; everything that can fail but the exec itself is behind it. No answer;
+    /// end-of-file on the socket after this is success, a fault is not.
+    Ready = 5,
+}
+
+/// What the child was doing when it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Step {
+    Protocol = 1,
+    DieWithMonitor,
+    SignalMask,
+    JoinNamespace,
+    UnshareNamespaces,
+    TimeOffsets,
+    BecomeRoot,
+    NetlinkSocket,
+    Loopback,
+    MakeSlave,
+    PreMountHook,
+    Rootfs,
+    RootfsOptions,
+    Hostname,
+    Keyring,
+    DevTmpfs,
+    Mount,
+    MountHook,
+    AutodevHook,
+    DevNode,
+    DevSymlink,
+    Devpts,
+    Console,
+    Tty,
+    Pivot,
+    BootId,
+    Personality,
+    Sysctl,
+    Capabilities,
+    LsmLabel,
+    NoNewPrivs,
+    Seccomp,
+    StartHook,
+    Stdio,
+    Session,
+    Cwd,
+    Groups,
+    Ids,
+    Exec,
+    StartHookMissing,
+}
+
+impl Step {
+    const ALL: [Step; 40] = [
+        Step::Protocol,
+        Step::DieWithMonitor,
+        Step::SignalMask,
+        Step::JoinNamespace,
+        Step::UnshareNamespaces,
+        Step::TimeOffsets,
+        Step::BecomeRoot,
+        Step::NetlinkSocket,
+        Step::Loopback,
+        Step::MakeSlave,
+        Step::PreMountHook,
+        Step::Rootfs,
+        Step::RootfsOptions,
+        Step::Hostname,
+        Step::Keyring,
+        Step::DevTmpfs,
+        Step::Mount,
+        Step::MountHook,
+        Step::AutodevHook,
+        Step::DevNode,
+        Step::DevSymlink,
+        Step::Devpts,
+        Step::Console,
+        Step::Tty,
+        Step::Pivot,
+        Step::BootId,
+        Step::Personality,
+        Step::Sysctl,
+        Step::Capabilities,
+        Step::LsmLabel,
+        Step::NoNewPrivs,
+        Step::Seccomp,
+        Step::StartHook,
+        Step::Stdio,
+        Step::Session,
+        Step::Cwd,
+        Step::Groups,
+        Step::Ids,
+        Step::Exec,
+        Step::StartHookMissing,
+    ];
+
+    fn from_number(number: u32) -> Option<Step> {
+        Step::ALL.iter().copied().find(|step| *step as u32 == number)
+    }
+}
+
+/// Why a start ended in the child: the step, the item of the plan it was at, and the errno (0 = none belongs to it).
+///
+/// For hooks `errno` is the wait status of the hook instead, see [`Fault::hook_status`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub step: Step,
+    pub item: u32,
+    pub errno: i32,
+}
+
+impl Fault {
+    pub fn new(step: Step, item: u32, errno: Errno) -> Fault {
+        Fault { step, item, errno: errno.raw_os_error() }
+    }
+}
+
+/// One packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Msg {
+    Reached(Milestone),
+    Go(Milestone),
+    Fault(Fault),
+    /// A step that may fail did, and the start goes on (an `optional` mount, say). For the log only.
+    Note(Fault),
+    /// Descriptors for the monitor, attached to this packet; comes before `Mounted`.
+    Sent(Parcel),
+}
+
+/// What the descriptors of a `Sent` packet are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Parcel {
+    /// The mount of the container's devpts.
+    Devpts = 1,
+    /// The listener of a seccomp filter with `notify`.
+    SeccompListener = 2,
+    /// ptx and pts of a console opened inside.
+    Console = 3,
+    /// ptx and pts of some ttys, in order.
+    Ttys = 4,
+}
+
+/// Size of a packet.
+pub const MSG_SIZE: usize = 16;
+
+impl Msg {
+    pub fn encode(self) -> [u8; MSG_SIZE] {
+        let words = match self {
+            Msg::Reached(milestone) => [1, milestone as u32, 0, 0],
+            Msg::Go(milestone) => [2, milestone as u32, 0, 0],
+            Msg::Fault(fault) => [3, fault.step as u32, fault.item, fault.errno as u32],
+            Msg::Note(fault) => [4, fault.step as u32, fault.item, fault.errno as u32],
+            Msg::Sent(parcel) => [5, parcel as u32, 0, 0],
+        };
+        let mut bytes = [0; MSG_SIZE];
+        for (chunk, word) in bytes.chunks_exact_mut(4).zip(words) {
+            chunk.copy_from_slice(&word.to_ne_bytes());
+        }
+        bytes
+    }
+
+    /// `None` for anything `encode` does not make.
+    pub fn decode(bytes: &[u8]) -> Option<Msg> {
+        if bytes.len() != MSG_SIZE {
+            return None;
+        }
+        let mut words = [0u32; 4];
+        for (word, chunk) in words.iter_mut().zip(bytes.chunks_exact(4)) {
+            *word = u32::from_ne_bytes(chunk.try_into().ok()?);
+        }
+        let [kind, a, item, errno] = words;
+        let milestone = || match a {
+            1 => Some(Milestone::Cloned),
+            2 => Some(Milestone::Mapped),
+            3 => Some(Milestone::Configured),
+            4 => Some(Milestone::Mounted),
+            5 => Some(Milestone::Ready),
+            _ => None,
+        };
+        let fault = || Some(Fault { step: Step::from_number(a)?, item, errno: errno as i32 });
+        match kind {
+            1 => milestone().map(Msg::Reached),
+            2 => milestone().map(Msg::Go),
+            3 => fault().map(Msg::Fault),
+            4 => fault().map(Msg::Note),
+            5 => match a {
+                1 => Some(Msg::Sent(Parcel::Devpts)),
+                2 => Some(Msg::Sent(Parcel::SeccompListener)),
+                3 => Some(Msg::Sent(Parcel::Console)),
+                4 => Some(Msg::Sent(Parcel::Ttys)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+/// Sends a message with descriptors.
+pub fn tell(socket: BorrowedFd<'_>, msg: Msg, fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+    send(socket, &msg.encode(), fds)
+}
+
+/// Receives a message; `Ok(None)` at end of file.
+///
+/// - Errors: `EPROTO` for a packet that is not a message.
+pub fn hear(socket: BorrowedFd<'_>, take: impl FnMut(OwnedFd)) -> Result<Option<Msg>, Errno> {
+    // One byte more than a message, so that an over-long packet is seen as such.
+    let mut bytes = [0; MSG_SIZE + 1];
+    let length = receive(socket, &mut bytes, take)?;
+    if length == 0 {
+        return Ok(None);
+    }
+    bytes.get(..length).and_then(Msg::decode).map(Some).ok_or(Errno::PROTO)
+}
+
+/// Says that `milestone` is reached and waits for the answer.
+pub fn meet(socket: BorrowedFd<'_>, milestone: Milestone, fds: &[BorrowedFd<'_>]) -> Result<(), Fault> {
+    tell(socket, Msg::Reached(milestone), fds)
+        .map_err(|errno| Fault::new(Step::Protocol, milestone as u32, errno))?;
+    await_go(socket, milestone)
+}
+
+/// Waits for the monitor's `Go`.
+pub fn await_go(socket: BorrowedFd<'_>, milestone: Milestone) -> Result<(), Fault> {
+    match hear(socket, drop) {
+        Ok(Some(Msg::Go(m))) if m == milestone => Ok(()),
+        Ok(_) => Err(Fault::new(Step::Protocol, milestone as u32, Errno::PROTO)),
+        Err(errno) => Err(Fault::new(Step::Protocol, milestone as u32, errno)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_message_survives_the_wire_and_junk_does_not() {
+        for step in Step::ALL {
+            let fault = Fault { step, item: 7, errno: -3 };
+            for msg in [Msg::Fault(fault), Msg::Note(fault)] {
+                assert_eq!(Msg::decode(&msg.encode()), Some(msg));
+            }
+        }
+        for milestone in [
+            Milestone::Cloned,
+            Milestone::Mapped,
+            Milestone::Configured,
+            Milestone::Mounted,
+            Milestone::Ready,
+        ] {
+            assert_eq!(Msg::decode(&Msg::Reached(milestone).encode()), Some(Msg::Reached(milestone)));
+            assert_eq!(Msg::decode(&Msg::Go(milestone).encode()), Some(Msg::Go(milestone)));
+        }
+        for parcel in [Parcel::Devpts, Parcel::SeccompListener, Parcel::Console, Parcel::Ttys] {
+            assert_eq!(Msg::decode(&Msg::Sent(parcel).encode()), Some(Msg::Sent(parcel)));
+        }
+        assert_eq!(Msg::decode(&[0; MSG_SIZE]), None);
+        assert_eq!(Msg::decode(&[1; MSG_SIZE]), None);
+        assert_eq!(Msg::decode(&Msg::Go(Milestone::Ready).encode()[..15]), None);
+    }
+}
