@@ -1,0 +1,274 @@
+//! What is wrong with a line of configuration, where, and how the original would have said it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::value::ValueError;
+use crate::{keys, legacy, model::Origin};
+
+/// The mistake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfErrorKind {
+    /// A line that starts with `lxc.` and has no `=`.
+    NoSeparator,
+    /// The line is not UTF-8.
+    NotUtf8,
+    /// A NUL byte; the original would silently stop reading here.
+    Nul,
+    /// No such key.
+    UnknownKey,
+    /// A key of before LXC 2.1.
+    LegacyKey,
+    /// The value does not fit the key's grammar.
+    Value(Box<ValueError>),
+    /// The key takes no value.
+    MustBeEmpty,
+    /// The key needs a value.
+    MustNotBeEmpty,
+    /// `other` is set and excludes this key.
+    Excludes { other: &'static str },
+    /// The key does not apply to the type of its interface.
+    WrongNicType { is: &'static str, needs: &'static str },
+    /// There is no interface with this index.
+    NoSuchNic { index: u32 },
+    /// `lxc.environment = KEY`, and the caller has no such variable.
+    NotInEnvironment { variable: Box<str> },
+    /// A value with a line break or NUL, which would become another line of the saved file.
+    LineBreak,
+    /// The key has no getter.
+    NotReadable,
+    /// A file could not be read.
+    Unreadable { path: Box<str>, reason: Box<str> },
+    /// A file includes itself.
+    IncludeLoop { path: Box<str> },
+    /// Too many files inside each other, or in all.
+    IncludeLimit { limit: usize },
+}
+
+/// A mistake with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfError {
+    /// The file, as it was opened; `None` for a value set by a program or on a command line.
+    pub file: Option<Arc<str>>,
+    /// Counted from 1; 0 when there is no line.
+    pub line: u32,
+    /// Byte in the line, counted from 1; 0 when there is no line.
+    pub column: u32,
+    /// The key, or an empty text when the line has none.
+    pub key: Box<str>,
+    /// The line without surrounding blanks; empty when there is no line.
+    pub text: Box<str>,
+    pub kind: ConfErrorKind,
+    /// The include lines that led to the file, innermost first.
+    pub includes: Vec<Origin>,
+}
+
+impl ConfError {
+    /// A mistake outside of any file.
+    pub(crate) fn bare(key: &str, kind: ConfErrorKind) -> ConfError {
+        ConfError {
+            file: None,
+            line: 0,
+            column: 0,
+            key: key.into(),
+            text: Box::default(),
+            kind,
+            includes: Vec::new(),
+        }
+    }
+
+    /// Where the mistake is.
+    pub fn origin(&self) -> Origin {
+        Origin { file: self.file.clone(), line: self.line }
+    }
+
+    /// The known key closest to an unknown one, when it is close.
+    pub fn did_you_mean(&self) -> Option<String> {
+        if self.kind == ConfErrorKind::UnknownKey { closest_key(&self.key) } else { None }
+    }
+
+    /// What is wrong, without the place.
+    pub fn message(&self) -> String {
+        let key = &self.key;
+        match &self.kind {
+            ConfErrorKind::NoSeparator => format!("no \"=\" in {:?}", self.text),
+            ConfErrorKind::NotUtf8 => "not UTF-8 text".to_owned(),
+            ConfErrorKind::Nul => "NUL byte in a setting".to_owned(),
+            ConfErrorKind::UnknownKey => match self.did_you_mean() {
+                Some(other) => format!("unknown key {key:?}; did you mean {other}?"),
+                None => format!("unknown key {key:?}"),
+            },
+            ConfErrorKind::LegacyKey => {
+                legacy::message(key).unwrap_or_else(|| format!("unknown key {key:?}"))
+            }
+            ConfErrorKind::Value(e) => format!("{key}: {e}"),
+            ConfErrorKind::MustBeEmpty => format!("{key} must not have a value"),
+            ConfErrorKind::MustNotBeEmpty => format!("{key} must have a value"),
+            ConfErrorKind::Excludes { other } => {
+                format!("{key}: {other} is set, and only one of the two can be")
+            }
+            ConfErrorKind::WrongNicType { is, needs } => {
+                format!("{key}: the interface is of type {is}, this needs {needs} (set .type first)")
+            }
+            ConfErrorKind::NoSuchNic { index } => format!("{key}: there is no lxc.net.{index}"),
+            ConfErrorKind::NotInEnvironment { variable } => {
+                format!("{key}: {variable} is not in the environment")
+            }
+            ConfErrorKind::LineBreak => format!("{key}: line break or NUL in the value"),
+            ConfErrorKind::NotReadable => format!("{key} cannot be read"),
+            ConfErrorKind::Unreadable { path, reason } => format!("cannot read {path}: {reason}"),
+            ConfErrorKind::IncludeLoop { path } => format!("{path} includes itself"),
+            ConfErrorKind::IncludeLimit { limit } => format!("more than {limit} included files"),
+        }
+    }
+
+    /// The texts the original logs for this mistake, in order; its log consumers match them.
+    pub fn compat_texts(&self) -> Vec<String> {
+        let key = &self.key;
+        let first = match &self.kind {
+            ConfErrorKind::UnknownKey | ConfErrorKind::LegacyKey => {
+                Some(format!("Invalid argument - Unsupported config key \"{key}\""))
+            }
+            ConfErrorKind::NoSeparator => {
+                Some(format!("Invalid argument - Invalid configuration line: {}", self.text))
+            }
+            ConfErrorKind::Value(e) => e.compat.clone(),
+            ConfErrorKind::MustBeEmpty => Some(format!("Invalid argument - {key} must not have a value")),
+            ConfErrorKind::Excludes { other } if other.starts_with("lxc.cap.") => {
+                Some("Invalid argument - Keeping and dropping capabilities are mutually exclusive".to_owned())
+            }
+            ConfErrorKind::Excludes { other } => {
+                Some(format!("Invalid argument - Cannot set both \"{key}\" and \"{other}\""))
+            }
+            ConfErrorKind::Unreadable { path, reason } => {
+                Some(format!("{reason} - Failed to open file \"{path}\""))
+            }
+            _ => None,
+        };
+        let second = self
+            .file
+            .as_ref()
+            .filter(|_| self.line > 0)
+            .map(|file| format!("Failed to parse config file \"{file}\" at line \"{}\"", self.text));
+        first.into_iter().chain(second).collect()
+    }
+}
+
+impl fmt::Display for ConfError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            match self.line {
+                0 => write!(f, "{file}: ")?,
+                line => write!(f, "{file}:{line}:{}: ", self.column)?,
+            }
+        }
+        f.write_str(&self.message())?;
+        for include in &self.includes {
+            write!(f, " (included from {include})")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfError {}
+
+/// The known key name nearest to `name`. A number in place of an interface index stays.
+fn closest_key(name: &str) -> Option<String> {
+    let index = name
+        .strip_prefix("lxc.net.")
+        .and_then(|r| r.split('.').next())
+        .filter(|i| !i.is_empty() && i.bytes().all(|b| b.is_ascii_digit()));
+    let candidates = keys::KEYS.iter().filter(|k| !k.name.ends_with('.')).filter_map(|k| match k.form {
+        keys::Form::Nic => index.map(|i| k.name.replacen('N', i, 1)),
+        _ => Some(k.name.to_owned()),
+    });
+    let limit = (name.len() / 5).clamp(1, 3);
+    let name = &name.to_ascii_lowercase();
+    candidates
+        .map(|candidate| (distance(name, &candidate), candidate))
+        .filter(|(d, _)| *d <= limit)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// Edits (insert, delete, replace, swap neighbours) between two texts.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<u8> = b.bytes().collect();
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    let mut previous = None;
+    for (i, ca) in a.bytes().enumerate() {
+        let mut row = Vec::with_capacity(b.len() + 1);
+        row.push(i + 1);
+        for (j, cb) in b.iter().enumerate() {
+            let at = |row: &[usize], k: usize| row.get(k).copied().unwrap_or(usize::MAX / 2);
+            let mut best =
+                (at(&last, j) + usize::from(ca != *cb)).min(at(&last, j + 1) + 1).min(at(&row, j) + 1);
+            let swapped = j > 0 && previous == Some(*cb) && b.get(j - 1) == Some(&ca);
+            if swapped {
+                best = best.min(at(&before, j - 1) + 1);
+            }
+            row.push(best);
+        }
+        before = std::mem::replace(&mut last, row);
+        previous = Some(ca);
+    }
+    last.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances() {
+        for (a, b, want) in [
+            ("", "", 0),
+            ("a", "", 1),
+            ("", "ab", 2),
+            ("kitten", "sitting", 3),
+            ("ab", "ba", 1),
+            ("abc", "abc", 0),
+        ] {
+            assert_eq!(distance(a, b), want, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn suggestions() {
+        for (bad, good) in [
+            ("lxc.tty.mx", "lxc.tty.max"),
+            ("lxc.rootfs.pathh", "lxc.rootfs.path"),
+            ("lxc.net.3.lnik", "lxc.net.3.link"),
+            ("lxc.cgroup.dir.containr", "lxc.cgroup.dir.container"),
+            ("LXC.uts.name", "lxc.uts.name"),
+        ] {
+            let e = ConfError::bare(bad, ConfErrorKind::UnknownKey);
+            assert_eq!(e.did_you_mean().as_deref(), Some(good), "{bad}");
+        }
+        assert_eq!(ConfError::bare("lxc.bogus", ConfErrorKind::UnknownKey).did_you_mean(), None);
+    }
+
+    #[test]
+    fn shown_with_its_place() {
+        let mut e = ConfError::bare("lxc.utsname", ConfErrorKind::LegacyKey);
+        assert_eq!(e.to_string(), "lxc.utsname was renamed to lxc.uts.name in 2.1");
+        e.file = Some("/a".into());
+        e.line = 3;
+        e.column = 1;
+        e.text = "lxc.utsname = x".into();
+        e.includes = vec![Origin { file: Some("/b".into()), line: 9 }];
+        assert_eq!(
+            e.to_string(),
+            "/a:3:1: lxc.utsname was renamed to lxc.uts.name in 2.1 (included from /b:9)"
+        );
+        assert_eq!(
+            e.compat_texts(),
+            [
+                "Invalid argument - Unsupported config key \"lxc.utsname\"",
+                "Failed to parse config file \"/a\" at line \"lxc.utsname = x\""
+            ]
+        );
+    }
+}
