@@ -184,7 +184,8 @@ cases! {
         // What the test itself inherited passes through; nothing may be added.
         let line = "ls /proc/$$/fd | grep -vx '[012]'; true";
         let before = testkit::Run::new(testkit::rootfs::busybox()).args(["sh", "-c", line]).done().ok();
-        assert_eq!(guest.sh(line), before);
+        let inside = guest.sh(line);
+        assert!(inside.lines().all(|fd| before.lines().any(|known| known == fd)), "{inside:?} {before:?}");
     }
 
     fn arch_sets_the_personality() {

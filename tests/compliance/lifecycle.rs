@@ -111,7 +111,7 @@ cases! {
         let guest = Guest::build("life").start();
         let (init, monitor) = (guest.pid(), guest.monitor());
         guest.tool("lxc-stop").args(["-r"]).done().exits(0).ok();
-        let changed = eventually(Duration::from_secs(10), || guest.state() == "RUNNING" && guest.pid() != init);
+        let changed = eventually(Duration::from_secs(10), || guest.has_new_init(init));
         assert!(changed, "still {init}\n{}", guest.why());
         assert_eq!(guest.monitor(), monitor);
     }
@@ -120,11 +120,11 @@ cases! {
         let guest = Guest::build("life").start();
         let init = guest.pid();
         guest.attach(["reboot", "-f"]);
-        assert!(eventually(Duration::from_secs(10), || guest.state() == "RUNNING" && guest.pid() != init));
+        assert!(eventually(Duration::from_secs(10), || guest.has_new_init(init)));
         // It can be done again: the second start was as complete as the first.
         let second = guest.pid();
         guest.attach(["reboot", "-f"]);
-        assert!(eventually(Duration::from_secs(10), || guest.state() == "RUNNING" && guest.pid() != second));
+        assert!(eventually(Duration::from_secs(10), || guest.has_new_init(second)));
         assert_eq!(guest.sh("hostname").trim(), guest.name());
     }
 
@@ -203,7 +203,7 @@ cases! {
         let guest = Guest::build("life").init(Init::Busybox).conf("lxc.tty.max = 1").start();
         let init = guest.pid();
         guest.tool("lxc-stop").arg("-r").done().exits(0).ok();
-        assert!(eventually(Duration::from_secs(15), || guest.state() == "RUNNING" && guest.pid() != init));
+        assert!(eventually(Duration::from_secs(15), || guest.has_new_init(init)));
         guest.tool("lxc-stop").args(["-t", "15"]).done().exits(0).ok();
         guest.await_gone();
     }

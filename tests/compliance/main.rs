@@ -4,11 +4,23 @@
 #![forbid(unsafe_code)]
 
 mod attach;
+mod cgroups;
 mod codes;
+mod config;
+mod create;
+mod dev;
 mod execute;
+mod failures;
 mod freeze;
+mod hooks;
 mod info;
+mod init;
 mod lifecycle;
+mod logs;
 mod ls;
 mod monitor;
+mod mounts;
+mod net;
+mod parallel;
+mod system;
 mod wait;

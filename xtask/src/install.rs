@@ -208,18 +208,31 @@ fn programs(into: &Into<'_>, profile: Profile) -> Result<()> {
     into.link(&prefix.join("sbin/init.lxc"), &prefix.join("sbin/init.lxc.static"))
 }
 
-/// Configurations, templates, hooks: text in which the paths of /usr become those of the settings.
+/// Configurations, templates, hooks, service scripts: text in which the paths of /usr become those of the settings.
 fn data(into: &Into<'_>) -> Result<()> {
-    let share = into.settings.prefix.join("share/lxc");
-    for (from, to) in [
-        ("config/lxc", "config"),
-        ("templates", "templates"),
-        ("hooks", "hooks"),
-        ("config/selinux", "selinux"),
-    ] {
-        into.tree(&sh::repository().join(from), &share.join(to))?;
+    let (root, prefix) = (sh::repository(), &into.settings.prefix);
+    let share = prefix.join("share/lxc");
+    for entry in entries(&root.join("config"))? {
+        let name = file_name(&entry);
+        if entry.is_dir() && name.ends_with(".conf.d") {
+            into.tree(&entry, &share.join("config").join(&name))?;
+        } else if name.ends_with(".conf") || name.ends_with(".seccomp") {
+            into.replaced(&entry, &share.join("config").join(&name), 0o644)?;
+        }
     }
-    Ok(())
+    into.tree(&root.join("config/selinux"), &share.join("selinux"))?;
+    into.tree(&root.join("hooks"), &share.join("hooks"))?;
+    for entry in entries(&root.join("templates"))? {
+        match file_name(&entry).as_str() {
+            "lxc.functions" => into.replaced(&entry, &share.join("lxc.functions"), 0o644)?,
+            name => into.replaced(&entry, &share.join("templates").join(name), 0o755)?,
+        }
+    }
+    for entry in entries(&root.join("config/init/common"))? {
+        into.replaced(&entry, &prefix.join("libexec/lxc").join(file_name(&entry)), 0o755)?;
+    }
+    into.tree(&root.join("config/init/systemd"), &prefix.join("lib/systemd/system"))?;
+    into.tree(&root.join("config/completion"), &prefix.join("share/bash-completion/completions"))
 }
 
 fn manual(into: &Into<'_>) -> Result<()> {
@@ -232,17 +245,21 @@ fn manual(into: &Into<'_>) -> Result<()> {
     Ok(())
 }
 
-/// What is outside the prefix: first configuration, units, directories.
+/// What is outside the prefix: the administrator's files, and directories for containers.
 fn system(into: &Into<'_>) -> Result<()> {
     let (settings, config) = (into.settings, sh::repository().join("config"));
-    let default = config.join("etc/default.conf");
-    let target = settings.sysconfdir.join("lxc/default.conf");
-    // An administrator's file is never replaced.
-    if default.exists() && !into.settings.staged(&target).exists() {
-        into.replaced(&default, &target, 0o644)?;
+    for (from, to) in [
+        ("etc/default.conf", "lxc/default.conf"),
+        ("etc/lxc", "default/lxc"),
+        ("etc/lxc-net", "default/lxc-net"),
+        ("sysctl/30-lxc-inotify.conf", "sysctl.d/30-lxc-inotify.conf"),
+    ] {
+        let (from, to) = (config.join(from), settings.sysconfdir.join(to));
+        // A file that is there is the administrator's, and stays.
+        if !settings.staged(&to).exists() {
+            into.replaced(&from, &to, 0o644)?;
+        }
     }
-    into.tree(&config.join("systemd"), &settings.prefix.join("lib/systemd/system"))?;
-    into.tree(&config.join("completion"), &settings.prefix.join("share/bash-completion/completions"))?;
     for dir in ["lib/lxc", "log/lxc", "cache/lxc"] {
         let dir = settings.staged(&settings.localstatedir.join(dir));
         fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;

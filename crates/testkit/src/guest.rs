@@ -178,9 +178,12 @@ impl Guest {
         self.tool("lxc-start").arg("-d").arg("-o").arg(log).args(["-l", "DEBUG"]).done()
     }
 
-    /// The log of the last start.
+    /// What the log of the last start complains about.
     pub fn why(&self) -> String {
-        fs::read_to_string(self.dir().join("log")).unwrap_or_default()
+        let log = fs::read_to_string(self.dir().join("log")).unwrap_or_default();
+        let serious =
+            |line: &&str| [" ERROR ", " WARN ", " CRIT ", " FATAL "].iter().any(|word| line.contains(word));
+        log.lines().filter(serious).collect::<Vec<_>>().join("\n")
     }
 
     /// Runs a command inside with lxc-attach.
@@ -208,6 +211,13 @@ impl Guest {
     pub fn pid(&self) -> u32 {
         let text = self.tool("lxc-info").args(["-p", "-H"]).done().ok();
         text.trim().parse().unwrap_or_else(|_| panic!("not a pid: {text:?}"))
+    }
+
+    /// True when it runs under another init than `old`: it has rebooted.
+    pub fn has_new_init(&self, old: u32) -> bool {
+        // Between the two there is none, and the tool prints nothing.
+        let text = self.tool("lxc-info").args(["-p", "-H"]).done().stdout;
+        text.trim().parse().is_ok_and(|pid: u32| pid != old) && self.state() == "RUNNING"
     }
 
     /// Pid of the monitor.
@@ -246,7 +256,7 @@ impl Guest {
 
     /// Asserts now that nothing but the directory is left.
     pub fn assert_nothing_left(&self) {
-        leftovers::assert_none(&self.name);
+        leftovers::assert_none(self.subject, &self.name);
     }
 }
 
@@ -276,12 +286,11 @@ impl Drop for Guest {
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
             }
         }
-        let clean = eventually(Duration::from_secs(5), || leftovers::find(&self.name).is_empty());
-        let found = leftovers::find(&self.name);
+        let found = leftovers::remaining(self.subject, &self.name);
         if !self.keep {
             drop(fs::remove_dir_all(&self.lxcpath));
         }
-        if !clean && !std::thread::panicking() {
+        if !found.is_empty() && !std::thread::panicking() {
             panic!("{} left behind:\n  {}", self.name, found.join("\n  "));
         }
     }

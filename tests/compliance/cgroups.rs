@@ -1,0 +1,112 @@
+//! Control groups: lxc-cgroup, limits from the configuration, names and directories.
+
+use std::fs;
+
+use testkit::{Guest, cases};
+
+/// Path of the container's cgroup in one v1 hierarchy.
+fn cgroup(guest: &Guest, controller: &str) -> String {
+    let text = fs::read_to_string(format!("/proc/{}/cgroup", guest.pid())).unwrap();
+    let line = text.lines().find(|line| line.split(':').nth(1) == Some(controller)).unwrap();
+    line.splitn(3, ':').nth(2).unwrap().to_owned()
+}
+
+fn v1() -> bool {
+    std::path::Path::new("/sys/fs/cgroup/memory/memory.limit_in_bytes").exists()
+}
+
+cases! {
+    fn values_are_read_and_written() {
+        let guest = Guest::build("cgroup").start();
+        if !v1() {
+            return;
+        }
+        let tool = |words: &[&str]| guest.tool("lxc-cgroup").args(words).done();
+        tool(&["memory.limit_in_bytes", "64M"]).exits(0).prints("").silent().ok();
+        tool(&["memory.limit_in_bytes"]).exits(0).prints("67108864\n\n").ok();
+        tool(&["cpuset.cpus"]).exits(0).ok();
+        tool(&["no.such.file"]).exits(1).prints("").says("Failed to retrieve value of 'no.such.file'").ok_on_stdout();
+        tool(&["memory.limit_in_bytes", "nonsense"]).exits(1).says("Failed to assign 'nonsense' value to 'memory.limit_in_bytes'").ok_on_stdout();
+        tool(&[]).exits(1).says("could not parse command line").ok_on_stdout();
+    }
+
+    fn device_rules() {
+        let guest = Guest::build("cgroup").start();
+        if !v1() {
+            return;
+        }
+        guest.sh("mknod /tmp/zero c 1 5; head -c 1 /tmp/zero >/dev/null");
+        guest.tool("lxc-cgroup").args(["devices.deny", "c 1:5 rwm"]).done().exits(0).ok();
+        assert_ne!(guest.attach(["sh", "-c", "head -c 1 /tmp/zero"]).code, 0);
+        guest.tool("lxc-cgroup").args(["devices.allow", "c 1:5 rwm"]).done().exits(0).ok();
+        guest.sh("head -c 1 /tmp/zero >/dev/null");
+    }
+
+    fn limits_from_the_configuration() {
+        if !v1() {
+            return;
+        }
+        let guest = Guest::build("cgroup").conf("lxc.cgroup.memory.limit_in_bytes = 100M\nlxc.cgroup.cpu.shares = 512\nlxc.cgroup.pids.max = 77").start();
+        let read = |controller: &str, file: &str| {
+            fs::read_to_string(format!("/sys/fs/cgroup/{controller}{}/{file}", cgroup(&guest, controller))).unwrap()
+        };
+        assert_eq!(read("memory", "memory.limit_in_bytes"), "104857600\n");
+        assert_eq!(read("cpu", "cpu.shares"), "512\n");
+        assert_eq!(read("pids", "pids.max"), "77\n");
+    }
+
+    fn a_limit_the_kernel_refuses_fails_the_start() {
+        if !v1() {
+            return;
+        }
+        let guest = Guest::build("cgroup").conf("lxc.cgroup.memory.limit_in_bytes = nonsense").make();
+        guest.try_start().exits(1).ok_on_stdout();
+        guest.assert_nothing_left();
+    }
+
+    fn a_parent_directory() {
+        let guest = Guest::build("cgroup").conf("lxc.cgroup.dir = @NAME@-dir").start();
+        let expected = format!("/{0}-dir/lxc.payload.{0}", guest.name());
+        assert_eq!(cgroup(&guest, "freezer"), expected);
+        guest.kill();
+    }
+
+    fn directories_for_monitor_and_payload() {
+        let lines = "lxc.cgroup.dir.monitor = @NAME@-d/monitor\nlxc.cgroup.dir.container = @NAME@-d/payload\n\
+                     lxc.cgroup.dir.monitor.pivot = @NAME@-d/pivot";
+        let guest = Guest::build("cgroup").conf(lines).start();
+        assert_eq!(cgroup(&guest, "freezer"), format!("/{}-d/payload", guest.name()));
+        let monitor = fs::read_to_string(format!("/proc/{}/cgroup", guest.monitor())).unwrap();
+        assert!(monitor.lines().all(|line| line.ends_with(&format!("/{}-d/monitor", guest.name()))), "{monitor}");
+        guest.kill();
+    }
+
+    fn an_inner_directory() {
+        let lines = "lxc.cgroup.dir.monitor = @NAME@-d/monitor\nlxc.cgroup.dir.container = @NAME@-d/payload\n\
+                     lxc.cgroup.dir.container.inner = inner";
+        let guest = Guest::build("cgroup").conf(lines).start();
+        assert_eq!(cgroup(&guest, "freezer"), format!("/{}-d/payload/inner", guest.name()));
+        guest.kill();
+    }
+
+    fn an_explicit_directory_excludes_the_general_one() {
+        let guest = Guest::build("cgroup").conf("lxc.cgroup.dir = a\nlxc.cgroup.dir.container = b\nlxc.cgroup.dir.monitor = c").make();
+        guest.try_start().exits(1).ok_on_stdout();
+        guest.assert_nothing_left();
+    }
+
+    fn cpus_and_memory_nodes_are_inherited() {
+        let guest = Guest::build("cgroup").start();
+        if !v1() {
+            return;
+        }
+        let dir = format!("/sys/fs/cgroup/cpuset{}", cgroup(&guest, "cpuset"));
+        assert_eq!(fs::read_to_string(format!("{dir}/cpuset.cpus")).unwrap(), fs::read_to_string("/sys/fs/cgroup/cpuset/cpuset.cpus").unwrap());
+    }
+
+    fn the_container_sees_itself_as_the_root() {
+        let guest = Guest::build("cgroup").start();
+        let inside = guest.tool("lxc-attach").args(["--", "cat", "/proc/1/cgroup"]).done().ok();
+        assert!(inside.lines().all(|line| line.ends_with(":/")), "{inside}");
+    }
+}
