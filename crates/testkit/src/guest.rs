@@ -209,8 +209,8 @@ impl Guest {
 
     /// Pid of the container's init.
     pub fn pid(&self) -> u32 {
-        let text = self.tool("lxc-info").args(["-p", "-H"]).done().ok();
-        text.trim().parse().unwrap_or_else(|_| panic!("not a pid: {text:?}"))
+        let done = self.tool("lxc-info").args(["-p", "-H"]).done();
+        done.stdout.trim().parse().unwrap_or_else(|_| panic!("not a pid, and it is {}: {done}", self.state()))
     }
 
     /// True when it runs under another init than `old`: it has rebooted.
