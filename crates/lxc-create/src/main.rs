@@ -1,2 +1,2 @@
 //! Entry point of `lxc-create`.
-fn main() {}
+lxc_cli::main!(lxc_create);

@@ -1,2 +1,2 @@
 //! Entry point of `lxc-destroy`.
-fn main() {}
+lxc_cli::main!(lxc_destroy);
