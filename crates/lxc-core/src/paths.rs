@@ -17,7 +17,12 @@ macro_rules! setting {
 }
 
 setting!(PREFIX, "LXC_PREFIX", "/usr", "Build-time installation prefix.");
-setting!(SYSCONFDIR, "LXC_SYSCONFDIR", "/etc", "Build-time directory of `lxc/lxc.conf` and `lxc/default.conf`.");
+setting!(
+    SYSCONFDIR,
+    "LXC_SYSCONFDIR",
+    "/etc",
+    "Build-time directory of `lxc/lxc.conf` and `lxc/default.conf`."
+);
 setting!(LOCALSTATEDIR, "LXC_LOCALSTATEDIR", "/var", "Build-time directory of `lib/lxc` and `log/lxc`.");
 setting!(RUNTIMEDIR, "LXC_RUNTIMEDIR", "/run", "Build-time directory of root's runtime files.");
 setting!(

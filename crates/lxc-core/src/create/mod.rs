@@ -13,8 +13,8 @@ pub mod save;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use lxc_conf::{ConfError, Config};
 use lxc_conf::model::{IdMap, RootfsPath};
+use lxc_conf::{ConfError, Config};
 use rustix::fs::Mode;
 
 use crate::destroy::ownership;
@@ -261,9 +261,9 @@ impl<'a> Plan<'a> {
     }
 
     fn set_rootfs(&mut self, value: &str) -> Result<()> {
-        self.config
-            .set("lxc.rootfs.path", value)
-            .map_err(|error| Error::new(ErrorKind::Config, format!("set lxc.rootfs.path: {}", error.message())))
+        self.config.set("lxc.rootfs.path", value).map_err(|error| {
+            Error::new(ErrorKind::Config, format!("set lxc.rootfs.path: {}", error.message()))
+        })
     }
 }
 

@@ -84,6 +84,14 @@ pub fn destroy(request: Request<'_>) -> Result<Outcome> {
     }
 }
 
+/// Refuses what [`destroy`] would refuse of a stopped container: clones, snapshots, mounts, storage.
+pub fn check(request: &Request<'_>) -> Result<()> {
+    match request.settings.rootfs.managed {
+        true => Plan::new(request, &request.lxcpath.join(request.name)).map(drop),
+        false => Ok(()),
+    }
+}
+
 /// Whether a monitor serves the container's command socket.
 ///
 /// - Errors: anything but "nobody listens": a container whose state is unknown is not destroyed.
