@@ -79,6 +79,26 @@ pub fn raise_loopback() -> Result<(), Errno> {
     check(result)
 }
 
+/// Turns on `NETLINK_GET_STRICT_CHK`: requests the kernel does not fully understand fail instead of being half obeyed.
+///
+/// - Errors: `ENOPROTOOPT` before Linux 4.20.
+/// - Source: netlink(7).
+pub fn check_strictly(socket: &OwnedFd) -> Result<(), Errno> {
+    const NETLINK_GET_STRICT_CHK: libc::c_int = 12;
+    let on: libc::c_int = 1;
+    // SAFETY: the kernel reads an int of the given size.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_NETLINK,
+            NETLINK_GET_STRICT_CHK,
+            (&raw const on).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    check(result)
+}
+
 fn check(result: libc::c_int) -> Result<(), Errno> {
     match result {
         0 => Ok(()),
