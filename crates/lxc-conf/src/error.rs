@@ -61,7 +61,15 @@ pub struct ConfError {
     pub text: Box<str>,
     pub kind: ConfErrorKind,
     /// The include lines that led to the file, innermost first.
-    pub includes: Vec<Origin>,
+    pub includes: Vec<IncludeLine>,
+}
+
+/// The line that included a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IncludeLine {
+    pub origin: Origin,
+    /// Without surrounding blanks.
+    pub text: Box<str>,
 }
 
 impl ConfError {
@@ -146,12 +154,11 @@ impl ConfError {
             }
             _ => None,
         };
-        let second = self
-            .file
-            .as_ref()
-            .filter(|_| self.line > 0)
-            .map(|file| format!("Failed to parse config file \"{file}\" at line \"{}\"", self.text));
-        first.into_iter().chain(second).collect()
+        let failed =
+            |file: &str, text: &str| format!("Failed to parse config file \"{file}\" at line \"{text}\"");
+        let here = self.file.as_deref().filter(|_| self.line > 0).map(|file| failed(file, &self.text));
+        let above = self.includes.iter().filter_map(|i| Some(failed(i.origin.file.as_deref()?, &i.text)));
+        first.into_iter().chain(here).chain(above).collect()
     }
 }
 
@@ -165,7 +172,7 @@ impl fmt::Display for ConfError {
         }
         f.write_str(&self.message())?;
         for include in &self.includes {
-            write!(f, " (included from {include})")?;
+            write!(f, " (included from {})", include.origin)?;
         }
         Ok(())
     }
@@ -258,7 +265,8 @@ mod tests {
         e.line = 3;
         e.column = 1;
         e.text = "lxc.utsname = x".into();
-        e.includes = vec![Origin { file: Some("/b".into()), line: 9 }];
+        let origin = Origin { file: Some("/b".into()), line: 9 };
+        e.includes = vec![IncludeLine { origin, text: "lxc.include = /a".into() }];
         assert_eq!(
             e.to_string(),
             "/a:3:1: lxc.utsname was renamed to lxc.uts.name in 2.1 (included from /b:9)"
@@ -267,7 +275,8 @@ mod tests {
             e.compat_texts(),
             [
                 "Invalid argument - Unsupported config key \"lxc.utsname\"",
-                "Failed to parse config file \"/a\" at line \"lxc.utsname = x\""
+                "Failed to parse config file \"/a\" at line \"lxc.utsname = x\"",
+                "Failed to parse config file \"/b\" at line \"lxc.include = /a\"",
             ]
         );
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::apply::apply;
-use crate::error::{ConfError, ConfErrorKind};
+use crate::error::{ConfError, ConfErrorKind, IncludeLine};
 use crate::keys::{self, Id};
 use crate::line::{self, Line, Setting};
 use crate::model::{Origin, Settings};
@@ -121,7 +121,7 @@ pub(crate) struct Loader<'l> {
     pub(crate) source: &'l dyn Source,
     pub(crate) errors: Vec<ConfError>,
     /// Files being read, outermost first, each with the line that included the next.
-    stack: Vec<Origin>,
+    stack: Vec<IncludeLine>,
     files: usize,
 }
 
@@ -162,7 +162,7 @@ impl<'l> Loader<'l> {
             return None;
         };
         if found.key.id == Id::Include {
-            if let Err(kind) = self.include(setting.value, origin) {
+            if let Err(kind) = self.include(setting.value, origin, line) {
                 self.fail(origin, setting.value_column, setting.key, line, kind);
             }
             return None;
@@ -186,7 +186,7 @@ impl<'l> Loader<'l> {
     }
 
     /// Reads the file or directory an include line names.
-    pub(crate) fn include(&mut self, path: &str, from: &Origin) -> Result<(), ConfErrorKind> {
+    pub(crate) fn include(&mut self, path: &str, from: &Origin, line: &[u8]) -> Result<(), ConfErrorKind> {
         if path.is_empty() {
             return Ok(());
         }
@@ -197,15 +197,15 @@ impl<'l> Loader<'l> {
             names.retain(|n| n.len() >= 6 && n.ends_with(".conf"));
             names.sort_unstable();
             for name in names {
-                self.include_file(&format!("{}/{name}", path.trim_end_matches('/')), from)?;
+                self.include_file(&format!("{}/{name}", path.trim_end_matches('/')), from, line)?;
             }
             return Ok(());
         }
         // A directory that is not there is one without files.
-        if path.ends_with('/') { Ok(()) } else { self.include_file(path, from) }
+        if path.ends_with('/') { Ok(()) } else { self.include_file(path, from, line) }
     }
 
-    fn include_file(&mut self, path: &str, from: &Origin) -> Result<(), ConfErrorKind> {
+    fn include_file(&mut self, path: &str, from: &Origin, line: &[u8]) -> Result<(), ConfErrorKind> {
         if self.stack.len() >= DEPTH_MAX {
             return Err(ConfErrorKind::IncludeLimit { limit: DEPTH_MAX });
         }
@@ -213,7 +213,7 @@ impl<'l> Loader<'l> {
             return Err(ConfErrorKind::IncludeLimit { limit: FILES_MAX });
         }
         let being_read = |o: &Origin| o.file.as_deref() == Some(path);
-        if being_read(from) || self.stack.iter().any(being_read) {
+        if being_read(from) || self.stack.iter().any(|i| being_read(&i.origin)) {
             return Err(ConfErrorKind::IncludeLoop { path: path.into() });
         }
         let bytes = self
@@ -221,7 +221,7 @@ impl<'l> Loader<'l> {
             .read(path)
             .map_err(|e| ConfErrorKind::Unreadable { path: path.into(), reason: reason(&e).into() })?;
         self.files += 1;
-        self.stack.push(from.clone());
+        self.stack.push(IncludeLine { origin: from.clone(), text: shown(line) });
         self.text(&Arc::from(path), &bytes);
         self.stack.pop();
         Ok(())
@@ -233,11 +233,16 @@ impl<'l> Loader<'l> {
             line: origin.line,
             column,
             key: key.into(),
-            text: String::from_utf8_lossy(line.trim_ascii()).into(),
+            text: shown(line),
             kind,
             includes: self.stack.iter().rev().cloned().collect(),
         });
     }
+}
+
+/// A line as messages show it.
+fn shown(line: &[u8]) -> Box<str> {
+    String::from_utf8_lossy(line.trim_ascii()).into()
 }
 
 pub(crate) fn unknown(key: &str) -> ConfErrorKind {

@@ -19,15 +19,15 @@ pub mod value;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use error::{ConfError, ConfErrorKind};
+pub use error::{ConfError, ConfErrorKind, IncludeLine};
 pub use getter::ROOTFS_MOUNT;
 pub use include::{Host, Memory, Source};
 pub use model::Settings;
 
 use include::Loader;
-use keys::{Id, Match};
+use keys::{Form, Id, Match};
 use line::Setting;
-use model::Origin;
+use model::{NicType, Origin};
 
 /// What would end a line of a file.
 pub(crate) const BREAKS: [char; 3] = ['\n', '\r', '\0'];
@@ -132,7 +132,10 @@ impl Config {
         let mut filled = None;
         if found.key.id == Id::Include {
             let mut loader = Loader::new(&mut draft, source);
-            loader.include(value, &Origin::default()).map_err(|kind| ConfError::bare(key, kind))?;
+            let line = line::format(key, value);
+            loader
+                .include(value, &Origin::default(), line.as_bytes())
+                .map_err(|kind| ConfError::bare(key, kind))?;
             if let Some(first) = loader.errors.into_iter().next() {
                 return Err(first);
             }
@@ -146,6 +149,7 @@ impl Config {
             if self.needs_empty_line(&found) {
                 self.text.push(SavedLine::setting(key, ""));
             }
+            self.keep_nic(&found);
         } else {
             self.text.push(SavedLine::setting(key, filled.as_deref().unwrap_or(value)));
         }
@@ -160,12 +164,13 @@ impl Config {
     /// `clear_config_item`: back to the default, and the lines that begin with the key are no longer saved.
     pub fn clear(&mut self, key: &str) -> Result<(), ConfError> {
         let found = find(key)?;
-        if found.key.form == keys::Form::Nic && !self.settings.nics.contains_key(&found.nic) {
+        if found.key.form == Form::Nic && !self.settings.nics.contains_key(&found.nic) {
             return Err(ConfError::bare(key, ConfErrorKind::NoSuchNic { index: found.nic }));
         }
         apply::clear(&mut self.settings, &found);
         self.settings.origins.retain(|name, _| !covers(&found, name));
         self.forget_lines(&found);
+        self.keep_nic(&found);
         Ok(())
     }
 
@@ -201,21 +206,48 @@ impl Config {
         out
     }
 
+    /// Drops the lines of an emptied key. The type of an interface stays and is emptied by a further line: the lines
+    /// after it may need it.
     fn forget_lines(&mut self, found: &Match<'_>) {
-        self.text.retain(|line| !line.key.as_deref().is_some_and(|name| covers(found, name)));
+        if found.key.id != Id::NicType {
+            self.text.retain(|line| !line.key.as_deref().is_some_and(|name| covers(found, name)));
+        } else if self.settings.nics.contains_key(&found.nic) {
+            self.text.push(SavedLine::setting(found.name, ""));
+        }
     }
 
     /// Whether an emptied key must be saved as such: when no line of it would mean something else, or lines that
     /// stay may set it again.
     fn needs_empty_line(&self, found: &Match<'_>) -> bool {
-        let differs = matches!(found.key.id, Id::Autodev | Id::AutodevTmpfsSize);
-        let may_return = self.text.iter().any(|saved| match line::parse(&saved.bytes) {
-            line::Line::Setting(s) => s.key == "lxc.include" || covers(found, s.key),
-            _ => false,
-        });
-        let nothing_to_empty =
-            found.key.form == keys::Form::Nic && !self.settings.nics.contains_key(&found.nic);
-        found.key.id != Id::Include && !nothing_to_empty && (differs || may_return)
+        if matches!(found.key.id, Id::Include | Id::NicType) || self.is_bare_nic(found) {
+            return false;
+        }
+        matches!(found.key.id, Id::Autodev | Id::AutodevTmpfsSize)
+            || self.lines().any(|s| s.key == "lxc.include" || covers(found, s.key))
+    }
+
+    /// An interface whose last line was dropped is still one, of type empty; it gets a line that says so.
+    fn keep_nic(&mut self, found: &Match<'_>) {
+        if self.is_bare_nic(found) {
+            let key = format!("lxc.net.{}.type", found.nic);
+            self.text.push(SavedLine::setting(&key, "empty"));
+        }
+    }
+
+    /// Whether a sub-key's interface exists without a type and without a line.
+    fn is_bare_nic(&self, found: &Match<'_>) -> bool {
+        let untyped = self.settings.nics.get(&found.nic).is_some_and(|nic| nic.kind == NicType::Empty);
+        let of_it =
+            |key: &str| keys::find(key).is_some_and(|m| m.key.form == Form::Nic && m.nic == found.nic);
+        found.key.form == Form::Nic && untyped && !self.lines().any(|s| of_it(s.key))
+    }
+
+    /// The settings among the saved lines.
+    fn lines(&self) -> impl Iterator<Item = Setting<'_>> {
+        self.text.iter().filter_map(|saved| match line::parse(&saved.bytes) {
+            line::Line::Setting(setting) => Some(setting),
+            _ => None,
+        })
     }
 }
 
@@ -236,9 +268,9 @@ fn covers(found: &Match<'_>, name: &str) -> bool {
         Id::Net => below("lxc.net"),
         Id::NetNic => other.nic == found.nic && below("lxc.net"),
         Id::CapDrop | Id::CapKeep => matches!(other.key.id, Id::CapDrop | Id::CapKeep),
-        id if found.key.form == keys::Form::Nic => other.key.id == id && other.nic == found.nic,
+        id if found.key.form == Form::Nic => other.key.id == id && other.nic == found.nic,
         // A bare family name covers the family.
-        id => found.rest.is_empty() && found.key.form == keys::Form::Prefix && other.key.id == id,
+        id => found.rest.is_empty() && found.key.form == Form::Prefix && other.key.id == id,
     }
 }
 

@@ -270,3 +270,14 @@ fn nul_and_encoding() {
     let mut c = Config::new();
     assert!(c.load_bytes("t", b"lxc.uts.name = \xff\n", &Memory::default()).is_err());
 }
+
+#[test]
+fn an_interface_without_type_saves_as_it_is() {
+    let mut c = loaded("lxc.net.0.type = veth\nlxc.net.0.veth.pair = a\n");
+    c.clear("lxc.net.0.type").unwrap();
+    assert_eq!(c.to_text(), "lxc.net.0.type = veth\nlxc.net.0.veth.pair = a\nlxc.net.0.type = \n");
+    assert_eq!(loaded(&c.to_text()).settings().nics[&0].veth_pair, c.settings().nics[&0].veth_pair);
+    let mut c = loaded("lxc.net.0.name = a\n");
+    c.set("lxc.net.0.name", "").unwrap();
+    assert_eq!(c.to_text(), "lxc.net.0.type = empty\n");
+}
