@@ -6,15 +6,19 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod attach;
+pub mod attach_script;
 pub mod confine;
 pub mod dev;
 pub mod hook;
 pub mod init;
+pub mod inject;
 pub mod mini_init;
 pub mod mounts;
 pub mod rootfs;
 pub mod script;
 pub mod sync;
+pub mod transient;
 
 pub use init::init;
 pub use script::InitScript;

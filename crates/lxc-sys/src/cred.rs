@@ -146,6 +146,19 @@ pub fn join_core_scheduling_domain(pid: i32) -> Result<(), Errno> {
         .map(drop)
 }
 
+/// The core-scheduling cookie of process `pid` (`PR_SCHED_CORE_GET`); 0 = none.
+///
+/// - Errors: `EINVAL` in kernels without core scheduling, `ESRCH`, `EPERM`.
+pub fn core_scheduling_cookie(pid: i32) -> Result<u64, Errno> {
+    const PR_SCHED_CORE: i32 = 62;
+    const GET: u64 = 0;
+    const SCOPE_THREAD: u64 = 0;
+    let mut cookie = 0u64;
+    // SAFETY: the last argument points to the 8 bytes the kernel writes.
+    check(unsafe { libc::syscall(libc::SYS_prctl, PR_SCHED_CORE, GET, pid, SCOPE_THREAD, &raw mut cookie) })?;
+    Ok(cookie)
+}
+
 fn prctl(option: i32, arg2: u64, arg3: u64) -> Result<(), Errno> {
     // SAFETY: every option used in this file takes integers only.
     check(unsafe { libc::syscall(libc::SYS_prctl, option, arg2, arg3, 0, 0) }).map(drop)

@@ -20,6 +20,7 @@ pub mod pidfd;
 pub mod proc;
 pub mod reap;
 pub mod regex;
+pub mod seal;
 pub mod signal;
 pub mod sigpipe;
 pub mod socket;

@@ -347,6 +347,20 @@ impl Client {
         self.ask_fd(&Request::GetSeccompNotifyFd)
     }
 
+    /// Gives the monitor the listener of one more filter to serve, that of an attached process.
+    ///
+    /// - Errors: `EINVAL` when the container has no `lxc.seccomp.notify.proxy`.
+    pub fn seccomp_notify_add_listener(&self, listener: BorrowedFd<'_>) -> Result<()> {
+        let request = Request::SeccompNotifyAddListener;
+        let deadline = Instant::now() + self.patience();
+        let connection = self.connect(self.patience())?;
+        self.send(&connection, &request, self.patience())?;
+        // The descriptor travels with a second message of one byte that means nothing.
+        self.check_sent(socket::send(&connection, &[0], &[listener], false, Wait::Yes).map(drop))?;
+        let answer = self.receive(connection, &request, 0, Some(deadline))?;
+        self.checked(answer, Command::SeccompNotifyAddListener).map(drop)
+    }
+
     /// Lets the monitor freeze the container; only monitors on a pure unified host can (`Unsupported`, `NotFound`).
     ///
     /// - Units: whole seconds; `None` = for ever.

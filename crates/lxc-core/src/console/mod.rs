@@ -1,1 +1,2 @@
 //! The console and the ttys of a container.
+pub mod proxy;

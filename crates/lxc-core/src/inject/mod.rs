@@ -1,1 +1,120 @@
-//! Mounts injected into a running container (lxc-mount).
+//! Mounts put into, taken out of, and listed of a running container.
+//!
+//! Two ways in. By descriptor: the caller makes a detached mount, a child joins the container's mount namespace and
+//! moves it onto the target (`inject`, `eject`). Through the shared directory of `lxc.mount.auto = shmounts:…`, the way
+//! of the C library's `mount()` (`shared`). Not here: mounts made at start (`mounts`).
+
+mod detached;
+mod enter;
+mod mountinfo;
+mod options;
+mod record;
+mod shared;
+mod target;
+
+use std::path::{Path, PathBuf};
+
+use lxc_conf::model::Settings;
+
+pub use enter::Running;
+pub use mountinfo::{MountInfo, parse as parse_mountinfo};
+pub use options::{Detach, Options};
+pub use record::Record;
+pub use shared::{SharedMount, mount as mount_shared, umount as umount_shared};
+
+use crate::{Error, ErrorKind, Result, ResultExt};
+
+/// A mount to make in a running container.
+#[derive(Clone, Debug)]
+pub struct MountRequest {
+    /// A path of the host for bind mounts; what the file system takes as its source otherwise.
+    pub source: PathBuf,
+    /// Path in the container, looked up from its root; symbolic links cannot lead out.
+    pub target: PathBuf,
+    /// `None` = a bind mount.
+    pub fstype: Option<String>,
+    pub options: Options,
+}
+
+/// One injected mount that is there now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Injected {
+    pub record: Record,
+    /// Where it is now, as the container sees it: processes in there can move it.
+    pub mount_point: String,
+}
+
+/// Mounts something in a running container.
+///
+/// A container with `shmounts` configured gets a bind mount that way when its mount namespace cannot be entered; all
+/// others by descriptor.
+///
+/// - Context: caller, single-threaded; CAP_SYS_ADMIN over the caller's and the container's mount namespaces.
+/// - Errors: `NotRunning`; `NotFound` for a missing source or target (cure: `create=`); `Config` for options that do not
+///   fit; `Permission`.
+pub fn inject(running: &Running, request: &MountRequest, rundir: &Path) -> Result<Record> {
+    let target = target::Target::parse(&request.target)?;
+    let root = running.root()?;
+    let mount = detached::make(running, request)?;
+    let place = match request.options.create {
+        Some(kind) => target.open_or_create(&root, kind, running.root_ids())?,
+        None => target.open(&root)?,
+    };
+    target::check_kinds(&mount.fd, &place, &target)?;
+    let record = Record::of(request, &target, &mount)?;
+    running.attach(&mount.fd, &place).map_err(|error| explain_attach(error, &target))?;
+    // The mount is there from here on; a list that cannot be written must not make it look as if it were not.
+    let kept = record::append(rundir, running, &record);
+    kept.what(|| format!("mounted on {} of the container, but cannot remember it", target.display()))?;
+    Ok(record)
+}
+
+fn explain_attach(error: Error, target: &target::Target) -> Error {
+    use rustix::io::Errno;
+    let error = error.context(format!("mount on {} of the container", target.display()));
+    match error.errno() {
+        Some(Errno::NOTDIR) => {
+            error.cure("a directory can only be mounted on a directory, a file only on a file")
+        }
+        Some(Errno::PERM) => error.cure("run lxc-mount as root of the host"),
+        _ => error,
+    }
+}
+
+/// Takes the topmost mount on `target` away.
+///
+/// - Errors: `NotFound` when nothing is mounted there; `Busy` while it is in use (cure: `lazy`).
+pub fn eject(running: &Running, target: &Path, how: Detach) -> Result<()> {
+    let target = target::Target::parse(target)?;
+    let root = running.root()?;
+    let (parent, name) = target.mount_point(running, &root)?;
+    running.detach(&parent, &name, how).map_err(|error| {
+        let error = error.context(format!("unmount {} of the container", target.display()));
+        match error.kind() {
+            ErrorKind::Busy => error.cure("end the processes that use it, or unmount with -o lazy"),
+            _ => error,
+        }
+    })
+}
+
+/// The injected mounts of this run of the container that are still there, oldest first.
+pub fn list(running: &Running, rundir: &Path) -> Result<Vec<Injected>> {
+    let mounts = running.mountinfo()?;
+    let records = record::load(rundir, running)?;
+    let there = |record: Record| {
+        let mount = mounts.iter().find(|mount| record.is(mount))?;
+        Some(Injected { mount_point: mount.mount_point.clone(), record })
+    };
+    Ok(records.into_iter().filter_map(there).collect())
+}
+
+/// The shared directory of a container.
+///
+/// - Errors: `Config` when `lxc.mount.auto` has no `shmounts`.
+fn shared_directory(settings: &Settings) -> Result<&lxc_conf::model::ShMounts> {
+    settings.mounts.auto.shmounts.as_ref().ok_or_else(|| {
+        Error::new(ErrorKind::Config, "the container has no shared mount directory")
+            .at(&settings.mounts.auto.origin)
+            .cure("set lxc.mount.auto = shmounts:HOSTDIR and restart it, or use lxc-mount")
+    })
+}

@@ -1,0 +1,99 @@
+//! Getting into the container's cgroups: one descriptor per hierarchy, opened by the caller, used by the child.
+//!
+//! Not here: creating a container's cgroups (`crate::cgroup`).
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{FsWord, Mode, OFlags, ResolveFlags, fstatfs, mkdirat, openat2};
+use rustix::io::Errno;
+
+use crate::command::Client;
+use crate::{Error, ErrorKind, Result, ResultExt};
+
+const CGROUP2_SUPER_MAGIC: FsWord = 0x6367_7270;
+/// The original tries `.lxc`, then `.lxc-1` … below a cgroup v2.
+const LEAVES: u32 = 1000;
+
+/// Where an attached process goes.
+#[derive(Debug, Default)]
+pub(super) struct Entry {
+    /// `cgroup.procs` of every v1 hierarchy.
+    pub v1: Vec<OwnedFd>,
+    /// The leaf directory of the unified hierarchy, to be born in.
+    pub v2: Option<OwnedFd>,
+}
+
+impl Entry {
+    /// Asks the monitor for the container's cgroups and opens them.
+    ///
+    /// - Errors: a hierarchy refuses the caller.
+    pub(super) fn open(client: &Client) -> Result<Entry> {
+        let mut entry = Entry::default();
+        for dir in directories(client)? {
+            if fstatfs(&dir).what(|| "look at a cgroup of the container")?.f_type == CGROUP2_SUPER_MAGIC {
+                entry.v2 = Some(leaf(dir.as_fd()).what(|| "make a cgroup for the attached process")?);
+            } else {
+                entry.v1.push(procs(dir.as_fd()).what(|| "open cgroup.procs of the container")?);
+            }
+        }
+        Ok(entry)
+    }
+
+    /// Moves `pid` into the unified hierarchy's leaf, for a kernel that could not clone into it.
+    pub(super) fn move_into_leaf(&self, pid: i32) -> Result<()> {
+        let Some(leaf) = &self.v2 else { return Ok(()) };
+        let what = || format!("move process {pid} into the container's cgroup");
+        let file = procs(leaf.as_fd()).what(what)?;
+        lxc_sys::proc::write_all(file.as_fd(), pid.to_string().as_bytes()).what(what)
+    }
+}
+
+fn directories(client: &Client) -> Result<Vec<OwnedFd>> {
+    match client.cgroup_ctx() {
+        Ok(context) => Ok(context.fds),
+        Err(error) if matches!(error.kind(), ErrorKind::NotRunning | ErrorKind::Permission) => Err(error),
+        // Monitors before 4.0.7 do not know the request; this older one is answered on pure cgroup v2 hosts.
+        Err(error) => match client.cgroup2_fd() {
+            Ok(fd) => Ok(vec![fd]),
+            Err(_) => Err(error.cure("use -eCGROUP to stay outside of the container's cgroups")),
+        },
+    }
+}
+
+fn open_below(dir: BorrowedFd<'_>, name: &str, flags: OFlags) -> std::result::Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    openat2(dir, name, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
+}
+
+fn procs(dir: BorrowedFd<'_>) -> std::result::Result<OwnedFd, Errno> {
+    open_below(dir, "cgroup.procs", OFlags::WRONLY)
+}
+
+/// A cgroup that may hold processes: one without controllers enabled for its children.
+fn leaf(dir: BorrowedFd<'_>) -> std::result::Result<OwnedFd, Errno> {
+    for number in 0..LEAVES {
+        let name = if number == 0 { ".lxc".to_owned() } else { format!(".lxc-{number}") };
+        match mkdirat(dir, name.as_str(), Mode::from_raw_mode(0o755)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno),
+        }
+        let leaf = open_below(dir, &name, OFlags::PATH | OFlags::DIRECTORY)?;
+        if !passes_controllers_on(leaf.as_fd())? {
+            return Ok(leaf);
+        }
+    }
+    Err(Errno::BUSY)
+}
+
+fn passes_controllers_on(dir: BorrowedFd<'_>) -> std::result::Result<bool, Errno> {
+    let file = open_below(dir, "cgroup.subtree_control", OFlags::RDONLY)?;
+    let mut byte = [0; 2];
+    let count = rustix::io::retry_on_intr(|| rustix::io::read(&file, &mut byte))?;
+    Ok(byte.get(..count).is_some_and(|text| text.iter().any(|byte| !byte.is_ascii_whitespace())))
+}
+
+/// What to say when the child could not write itself into hierarchy number `item`.
+pub(super) fn refused(item: u16, errno: Errno) -> Error {
+    Error::kernel(errno, format!("enter cgroup hierarchy {item} of the container"))
+        .cure("use -eCGROUP to stay outside of the container's cgroups")
+}
