@@ -15,7 +15,7 @@ use crate::error::{Result, ResultExt};
 /// Something this process made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Made {
-    /// A directory that must still be empty but for what is recorded after it.
+    /// A directory that others may have begun to use meanwhile: removed if it is empty.
     Dir(PathBuf),
     /// A directory that programs fill; everything in it is theirs.
     Tree(PathBuf),
@@ -62,6 +62,14 @@ impl Journal {
         }
     }
 
+    /// From now on everything in `path` is this creation's, if the directory is: what programs leave there goes with it.
+    pub fn own(&mut self, path: &Path) {
+        let dir = Made::Dir(path.to_owned());
+        for made in self.made.iter_mut().filter(|made| **made == dir) {
+            *made = Made::Tree(path.to_owned());
+        }
+    }
+
     /// Makes the missing directories above `path`.
     pub fn parents(&mut self, path: &Path, mode: u32) -> Result<()> {
         let mut missing: Vec<_> = path.ancestors().skip(1).take_while(|dir| !dir.exists()).collect();
@@ -94,8 +102,7 @@ impl Journal {
                 Made::Tree(path) => ownership::remove_tree(path, &self.idmap),
                 Made::Dir(path) => match rustix::fs::rmdir(path) {
                     Ok(()) | Err(Errno::NOENT) => Ok(()),
-                    // Something a template left in a directory that this creation made: it goes with it.
-                    Err(Errno::NOTEMPTY) => ownership::remove_tree(path, &self.idmap),
+                    Err(Errno::NOTEMPTY) => Ok(()),
                     Err(errno) => Err(errno).what(|| format!("remove {}", path.display())),
                 },
                 Made::File(path) => match rustix::fs::unlink(path) {
@@ -143,6 +150,10 @@ mod tests {
         journal.file(&dir.join("old/config")).expect("file");
         fs::write(dir.join("old/config"), "changed").expect("write");
         assert!(journal.dir(&dir.join("new"), 0o770).expect("dir"));
+        journal.own(&dir.join("new"));
+        journal.own(&dir.join("old"));
+        assert!(journal.dir(&dir.join("shared"), 0o770).expect("dir"));
+        fs::write(dir.join("shared/of-another"), "x").expect("write");
         assert!(journal.tree(&dir.join("new/rootfs"), 0o755).expect("tree"));
         journal.parents(&dir.join("a/b/c"), 0o755).expect("parents");
         journal.file(&dir.join("new/config")).expect("file");
@@ -154,6 +165,7 @@ mod tests {
         assert_eq!(fs::read_to_string(dir.join("old/rootfs/keep")).expect("read"), "x");
         assert_eq!(fs::read_to_string(dir.join("old/config")).expect("read"), "x");
         assert!(!dir.join("a").exists());
+        assert!(dir.join("shared/of-another").exists());
         fs::remove_dir_all(dir).expect("clean up");
     }
 

@@ -75,10 +75,17 @@ pub fn create(request: Request<'_>) -> Result<Config> {
         Rootfs::None => None,
         _ => Some(Partial::begin(&plan.dir)?),
     };
-    let config = plan.carry_out(&mut journal)?;
-    journal.commit();
+    if mark.is_some() {
+        journal.own(&plan.dir);
+    }
+    let created = plan.carry_out(&mut journal);
+    match &created {
+        Ok(_) => journal.commit(),
+        Err(_) => drop(journal),
+    }
+    // ORDER: the mark keeps others out of the directory until everything is taken back.
     drop(mark);
-    Ok(config)
+    created
 }
 
 /// The configuration a new container starts from.
