@@ -73,14 +73,17 @@ impl Facts {
         Ok(facts)
     }
 
-    /// Takes, for every `link = PREFIX+`, the first device no other link has.
+    /// Takes, for every `link = PREFIX+`, the newest device no other link has.
+    ///
+    /// COMPAT: the man page says the first; the original takes the one with the highest index.
     fn find_prefixes(&mut self, rt: &Rt, host: &Conn, plan: &NetPlan) -> Result<()> {
         let answers = rt.all(host, &[request::links()])?;
         let mut free: Vec<LinkFacts> = answers.iter().flatten().filter_map(LinkFacts::of).collect();
+        free.sort_by_key(|found| found.index);
         free.retain(|found| !self.phys.values().any(|taken| taken.index == found.index));
         for link in &plan.links {
             let LinkKind::Phys { link: PhysLink::Prefix(prefix) } = &link.kind else { continue };
-            let Some(at) = free.iter().position(|found| found.name.starts_with(prefix.as_str())) else {
+            let Some(at) = free.iter().rposition(|found| found.name.starts_with(prefix.as_str())) else {
                 return Err(missing(link, &format!("{prefix}+")));
             };
             self.phys.insert(link.index, free.remove(at));

@@ -135,7 +135,7 @@ impl Veth {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PhysLink {
     Name(String),
-    /// `link = eth+`: the first one whose name starts so.
+    /// `link = eth+`: one whose name starts so.
     Prefix(String),
 }
 

@@ -270,9 +270,10 @@ impl Route {
         message.header.table = RouteHeader::RT_TABLE_MAIN;
         message.header.protocol = RouteProtocol::Boot;
         message.header.kind = RouteType::Unicast;
-        message.header.scope = match self.gateway {
-            Some(_) => RouteScope::Universe,
-            None => RouteScope::Link,
+        message.header.scope = match (self.destination, self.gateway) {
+            (Some(_), None) => RouteScope::Link,
+            // COMPAT: also a default route without a gateway, where ip-route(8) would say `scope link`.
+            _ => RouteScope::Universe,
         };
         if let Some((addr, prefix)) = self.destination {
             message.header.destination_prefix_length = prefix;

@@ -203,8 +203,10 @@ impl Setup<'_> {
         let (facts, host_name) = self.veth_pair(link, veth, name, mtu, bridge, native, entry)?;
         entry.host_ifindex = Some(facts.index);
         if let Some(bridge) = bridge {
-            // Before the end comes up, or it would get a link-local address for a moment.
-            sysctl::disable_ipv6(&host_name)?;
+            // Before the end comes up, or it would get a link-local address for a moment. IPv6 routes need it on.
+            if !veth.routes.iter().any(|route| route.addr.is_ipv6()) {
+                sysctl::disable_ipv6(&host_name)?;
+            }
             if native.is_none() {
                 ovs::add_port(&bridge.name, &host_name, veth.vlan, &veth.vlan_tagged)?;
                 entry.undo.push(Undo::OvsPort { bridge: bridge.name.clone(), port: host_name.clone() });

@@ -3,6 +3,7 @@
 //! `/proc/sys/net` always shows the namespace of the reading thread, whoever mounted proc.
 
 use std::fs;
+use std::io::Write;
 use std::net::IpAddr;
 
 use crate::error::{Error, ErrorKind, Result, ResultExt};
@@ -18,7 +19,10 @@ pub(super) fn family(addr: IpAddr) -> &'static str {
 
 pub(super) fn write(family: &str, device: &str, key: &str, value: &str) -> Result<()> {
     let path = path(family, device, key);
-    fs::write(&path, value).what(|| format!("write {value} to {path}"))
+    // Not fs::write: a sysctl that is missing must not be created, nor be truncated.
+    let written =
+        fs::OpenOptions::new().write(true).open(&path).and_then(|mut file| file.write_all(value.as_bytes()));
+    written.what(|| format!("write {value} to {path}"))
 }
 
 /// Turns IPv6 off on a bridge port: its addresses would be noise, and the container could attack the host through them.

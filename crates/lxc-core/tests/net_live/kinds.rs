@@ -245,15 +245,14 @@ fn a_physical_device_comes_home_even_when_its_name_is_taken() {
 }
 
 #[test]
-fn a_prefix_takes_the_first_free_device() {
+fn a_prefix_takes_the_newest_free_device() {
     world(|world| {
         let links = world.configure(&[
             nic(NicType::Phys, "nic+"),
             Nic { name: Some("second".into()), ..nic(NicType::Phys, "nic+") },
         ]);
         let taken: Vec<_> = links.iter().filter_map(|link| link.host_name.clone()).collect();
-        assert_eq!(taken.len(), 2);
-        assert_ne!(taken[0], taken[1]);
+        assert_eq!(taken, ["nic0", "nic1"], "nic0 has the higher index");
         assert!(links.teardown(world.container.as_fd(), &NoScripts).is_empty());
         let error = world.configure_with(&[nic(NicType::Phys, "zzz+")], &NoScripts).expect_err("none");
         assert_eq!(error.kind(), ErrorKind::NotFound);

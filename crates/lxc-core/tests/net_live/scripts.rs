@@ -44,7 +44,7 @@ fn scripts_run_per_link_in_order_and_down_at_the_end() {
         let nics = [
             scripted(Nic { veth_pair: Some("vethone".into()), ..nic(NicType::Veth, "br0") }),
             scripted(nic(NicType::Empty, "")),
-            scripted(nic(NicType::Macvlan, "nic0")),
+            scripted(nic(NicType::Macvlan, "nic1")),
             scripted(nic(NicType::Phys, "nic+")),
         ];
         let links = world.configure_with(&nics, &recorder).expect("configure");
@@ -52,8 +52,8 @@ fn scripts_run_per_link_in_order_and_down_at_the_end() {
             [
                 format!("exec /s c1 net {word} veth br0 PEER"),
                 format!("exec /s c1 net {word} empty"),
-                format!("exec /s c1 net {word} macvlan nic0"),
-                format!("exec /s c1 net {word} phys nic1"),
+                format!("exec /s c1 net {word} macvlan nic1"),
+                format!("exec /s c1 net {word} phys nic0"),
             ]
         };
         assert_eq!(recorder.calls.take(), lines("up"));
