@@ -41,7 +41,8 @@ fn value_is_optional(arg: &Arg) -> bool {
 
 /// The text of `--usage`: four options a line, each with its long name in capitals as the value's name.
 pub fn usage(command: &Command) -> String {
-    let own = command.get_arguments().filter(|arg| !is_common(arg) && !arg.is_positional());
+    let own =
+        command.get_arguments().filter(|arg| !is_common(arg) && !arg.is_positional() && !arg.is_hide_set());
     let items = own.filter_map(usage_item).chain(COMMON_USAGE.map(str::to_owned));
     let mut text = format!("Usage: {} ", command.get_name());
     for (index, item) in items.enumerate() {

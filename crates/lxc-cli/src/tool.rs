@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{ArgMatches, Command};
+use lxc_core::container::OpenError;
 use lxc_core::paths::strip_trailing_slashes;
 
 use crate::args::{self, Common, Outcome};
@@ -43,6 +44,8 @@ pub struct Tool {
     pub run: fn(&ArgMatches, &Ctx) -> anyhow::Result<ExitCode>,
     pub names: Names,
     pub paths: Paths,
+    /// For the few programs outside the shared parser: called with the words instead of everything else.
+    pub raw: Option<fn(&[OsString]) -> ExitCode>,
     /// Called after the help was printed, with the words after the program name (lxc-create's template help).
     pub after_help: Option<fn(&[OsString])>,
 }
@@ -54,7 +57,7 @@ impl Tool {
         command: fn() -> Command,
         run: fn(&ArgMatches, &Ctx) -> anyhow::Result<ExitCode>,
     ) -> Tool {
-        Tool { name, command, run, names: Names::Container, paths: Paths::One, after_help: None }
+        Tool { name, command, run, names: Names::Container, paths: Paths::One, raw: None, after_help: None }
     }
 }
 
@@ -142,6 +145,21 @@ impl Ctx {
         self.report(&anyhow::Error::from(error.clone()));
     }
 
+    /// Tells why a container could not be opened: what is wrong with its configuration, the original's plain line, and
+    /// the tool's own `last` lines.
+    #[track_caller]
+    pub fn open_failed(&self, error: &OpenError, last: &[&str]) -> ExitCode {
+        let place = Location::caller();
+        error.lines().iter().for_each(|line| self.error_at(place, line));
+        if error.is_rcfile() {
+            self.error_at(place, "Failed to load rcfile");
+        } else {
+            exit::plain(format_args!("Failed to load config for {}", self.name()));
+            last.iter().for_each(|line| self.error_at(place, line));
+        }
+        ExitCode::from(exit::FAILURE)
+    }
+
     /// Tells the user something that is not a failure, unless `-q`.
     pub fn note(&self, text: impl Display) {
         if !self.quiet() {
@@ -170,6 +188,9 @@ pub fn main(tool: &Tool) -> ExitCode {
 /// - Context: start of the process, one thread. Rust's start-up code has already opened /dev/null for closed fds 0–2.
 pub fn start(tool: &Tool, argv0: &OsStr, words: &[OsString]) -> ExitCode {
     lxc_sys::sigpipe::restore_inherited();
+    if let Some(raw) = tool.raw {
+        return raw(words);
+    }
     let argv0 = argv0.to_string_lossy();
     let command = (tool.command)();
     let outcome = args::normalise(&command, tool.paths, args::posixly_correct(), &argv0, words.to_vec());

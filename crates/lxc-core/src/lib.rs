@@ -33,4 +33,5 @@ pub mod start;
 pub mod state;
 pub mod template;
 
+pub use container::Container;
 pub use error::{Error, ErrorKind, Result, ResultExt};

@@ -62,6 +62,8 @@ struct Row<'a> {
     long: &'a str,
     short: Option<char>,
     value: Value,
+    /// Only found by its full name.
+    hidden: bool,
 }
 
 fn row_of(arg: &Arg) -> Option<Row<'_>> {
@@ -73,7 +75,7 @@ fn row_of(arg: &Arg) -> Option<Row<'_>> {
         None if arg.get_action().takes_values() => Value::Required,
         None => Value::No,
     };
-    Some(Row { long, short: arg.get_short(), value })
+    Some(Row { long, short: arg.get_short(), value, hidden: arg.is_hide_set() })
 }
 
 /// Reads the words after the program name.
@@ -146,8 +148,12 @@ impl<'a> Reader<'a> {
         if let Some(row) = self.rows.iter().find(|row| row.long.as_bytes() == name) {
             return Ok(*row);
         }
-        let found: Vec<Row<'_>> =
-            self.rows.iter().filter(|row| row.long.as_bytes().starts_with(name)).copied().collect();
+        let found: Vec<Row<'_>> = self
+            .rows
+            .iter()
+            .filter(|row| !row.hidden && row.long.as_bytes().starts_with(name))
+            .copied()
+            .collect();
         let shown = String::from_utf8_lossy(text);
         match found.as_slice() {
             [] => Err(self.wrong(format_args!("unrecognized option '--{shown}'"))),
@@ -234,6 +240,8 @@ mod tests {
         _state: bool,
         #[arg(short = 'S', long)]
         _stats: bool,
+        #[arg(long = "quarantine", hide = true)]
+        _hidden: bool,
     }
 
     fn run_with(paths: Paths, posix: bool, words: &[&str]) -> Outcome {
@@ -291,7 +299,8 @@ mod tests {
 
     #[test]
     fn unique_prefixes_are_taken_and_others_listed() {
-        assert_eq!(run(&["--q"]), normal(&["--quiet"], &[]));
+        assert_eq!(run(&["--q"]), normal(&["--quiet"], &[]), "hidden options have no abbreviations");
+        assert_eq!(run(&["--quarantine"]), normal(&["--quarantine"], &[]));
         assert_eq!(run(&["--state"]), normal(&["--state"], &[]));
         assert_eq!(
             run(&["--sta=1"]),
