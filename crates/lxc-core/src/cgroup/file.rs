@@ -14,7 +14,9 @@ fn resolve() -> ResolveFlags {
 
 /// Opens `file` of the cgroup `dir`.
 pub(super) fn open(dir: impl AsFd, file: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
-    let flags = flags | OFlags::CLOEXEC | OFlags::NOCTTY;
+    // openat2(2) refuses flags that mean nothing with O_PATH.
+    let terminal = if flags.contains(OFlags::PATH) { OFlags::empty() } else { OFlags::NOCTTY };
+    let flags = flags | OFlags::CLOEXEC | terminal;
     match rustix::fs::openat2(&dir, file, flags, Mode::empty(), resolve()) {
         // Until Linux 5.6 is the floor: seccomp policies of outer containers also hide openat2 this way.
         Err(Errno::NOSYS) => rustix::fs::openat(&dir, file, flags | OFlags::NOFOLLOW, Mode::empty()),
