@@ -1,6 +1,6 @@
-//! bpf(2): the device program of a cgroup; seccomp(2): installing a finished filter.
+//! bpf(2): the device program of a cgroup.
 //!
-//! Instructions come from the caller; nothing is decided here.
+//! Instructions come from the caller; nothing is decided here. Seccomp filters are classic BPF and not here (`cred`).
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -197,51 +197,4 @@ fn attach_call(command: libc::c_int, attr: &AttachAttr) -> io::Result<()> {
     let result =
         unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attr), size_of::<AttachAttr>()) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
-}
-
-/// One classic BPF instruction (linux/filter.h `struct sock_filter`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct SockFilter {
-    pub code: u16,
-    pub jt: u8,
-    pub jf: u8,
-    pub k: u32,
-}
-
-#[repr(C)]
-struct SockFprog {
-    len: u16,
-    filter: *const SockFilter,
-}
-
-const SECCOMP_SET_MODE_FILTER: libc::c_long = 1;
-const SECCOMP_FILTER_FLAG_NEW_LISTENER: libc::c_long = 1 << 3;
-
-/// Puts a filter on the calling thread for good.
-///
-/// - Shape: with `listen` the fd that receives SECCOMP_RET_USER_NOTIF calls is returned.
-/// - Context: the child between clone and exec (allocates nothing); needs no_new_privs or CAP_SYS_ADMIN in its user
-///   namespace.
-/// - Errors: `EACCES` without either; `EINVAL` for an invalid filter or one of more than 4096 instructions; `EBUSY` when
-///   `listen` is asked for twice.
-/// - Source: seccomp(2).
-pub fn install_seccomp(filter: &[SockFilter], listen: bool) -> Result<Option<OwnedFd>, rustix::io::Errno> {
-    let Ok(len) = u16::try_from(filter.len()) else { return Err(rustix::io::Errno::INVAL) };
-    let program = SockFprog { len, filter: filter.as_ptr() };
-    let flags = if listen { SECCOMP_FILTER_FLAG_NEW_LISTENER } else { 0 };
-    // SAFETY: the program describes `filter`, which outlives the call.
-    let result =
-        unsafe { libc::syscall(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &raw const program) };
-    if result < 0 {
-        return Err(
-            rustix::io::Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(rustix::io::Errno::IO)
-        );
-    }
-    if !listen {
-        return Ok(None);
-    }
-    let Ok(fd) = RawFd::try_from(result) else { return Err(rustix::io::Errno::BADF) };
-    // SAFETY: the kernel just made this fd (close-on-exec) for us alone.
-    Ok(Some(unsafe { OwnedFd::from_raw_fd(fd) }))
 }

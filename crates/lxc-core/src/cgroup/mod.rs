@@ -9,6 +9,7 @@ mod file;
 pub mod freezer;
 pub mod layout;
 pub mod limit;
+pub mod mounts;
 pub mod plan;
 mod prune;
 pub mod serve;

@@ -80,7 +80,7 @@ impl Tree {
         let payload = self.payload_name()?;
         let name = match which {
             Which::Limit => payload.to_owned(),
-            Which::Payload => self.inner_name(),
+            Which::Payload => self.processes_name(),
         };
         Some(format!("{}/{name}", node.hierarchy.base_cgroup.trim_end_matches('/')))
     }

@@ -181,7 +181,7 @@ impl Tree {
                 return Err(Error::new(ErrorKind::Internal, "enter the payload's cgroup before it was made"));
             };
             move_into(dir, node.hierarchy.version, pid, false)
-                .map_err(|errno| cannot_move(errno, pid, &node.describe(&self.inner_name())))?;
+                .map_err(|errno| cannot_move(errno, pid, &node.describe(&self.processes_name())))?;
         }
         Ok(())
     }
@@ -205,7 +205,7 @@ impl Tree {
                 return Err(Error::new(ErrorKind::Internal, "enter the payload's cgroup before it was made"));
             };
             let entry = file::open(dir, name, OFlags::WRONLY)
-                .what(|| format!("open {}/{name}", node.describe(&self.inner_name())))?;
+                .what(|| format!("open {}/{name}", node.describe(&self.processes_name())))?;
             entries.push(entry);
         }
         Ok(entries)
@@ -278,7 +278,7 @@ impl Tree {
         let delegated = delegated_files();
         for node in &self.nodes {
             let Some(dir) = node.payload() else { continue };
-            let name = self.inner_name();
+            let name = self.processes_name();
             let files: Vec<&str> = match node.hierarchy.version {
                 Version::V1 => vec!["tasks", "cgroup.procs"],
                 Version::V2 => delegated.iter().map(String::as_str).collect(),
@@ -339,8 +339,8 @@ impl Tree {
         errors
     }
 
-    /// Name of the cgroup with the processes, relative to the base.
-    pub(super) fn inner_name(&self) -> String {
+    /// Name of the cgroup with the processes, relative to the base cgroups; what `mounts::plan` calls the payload.
+    pub fn processes_name(&self) -> String {
         let payload = self.payload.as_deref().unwrap_or_default();
         match &self.plan.inner {
             Some(inner) => format!("{payload}/{inner}"),
