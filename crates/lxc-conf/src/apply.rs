@@ -2,14 +2,19 @@
 //!
 //! Not here: reading lines (`include`), keeping the text (`lib`).
 
+mod clear;
+mod nic;
+
 use crate::error::ConfErrorKind;
 use crate::include::Source;
-use crate::keys::{Id, Match, Value};
+use crate::keys::{Form, Id, Match, Value};
 use crate::model::{
-    Capabilities, CgroupSetting, EnvVar, HookKind, Item, KernelSetting, Nic, NicType, Origin, Prlimit,
-    Settings,
+    Capabilities, CgroupSetting, EnvVar, HookKind, Item, KernelSetting, Origin, Prlimit, Settings,
 };
 use crate::value::{self, ValueError, number};
+
+pub(crate) use clear::clear;
+pub(crate) use nic::{check_type, needed_type};
 
 type Result<T> = std::result::Result<T, ConfErrorKind>;
 
@@ -28,10 +33,10 @@ pub(crate) fn apply(
     source: &dyn Source,
 ) -> Result<Option<String>> {
     let filled = if value.is_empty() {
-        apply_empty(settings, line)?;
+        clear::apply_empty(settings, line)?;
         None
-    } else if line.key.form == crate::keys::Form::Nic {
-        apply_nic(settings, line, value, origin, source)?
+    } else if line.key.form == Form::Nic {
+        nic::apply_nic(settings, line, value, origin, source)?
     } else {
         apply_value(settings, line, value, origin, source)?;
         None
@@ -325,220 +330,4 @@ fn environment(value: &str, source: &dyn Source) -> Result<EnvVar> {
         return Err(ValueError::new(format!("{value:?} has no variable name")).into());
     }
     Ok(EnvVar { key: key.to_owned(), value: text })
-}
-
-/// An empty value.
-fn apply_empty(s: &mut Settings, line: &Match<'_>) -> Result<()> {
-    match line.key.id {
-        Id::Arch | Id::MountFstab => Err(ConfErrorKind::MustNotBeEmpty),
-        Id::Autodev => {
-            s.autodev = false;
-            Ok(())
-        }
-        Id::AutodevTmpfsSize => {
-            s.autodev_tmpfs_size = TMPFS_SIZE;
-            Ok(())
-        }
-        Id::NetNic => {
-            s.nics.remove(&line.nic);
-            Ok(())
-        }
-        _ if line.key.form == crate::keys::Form::Nic => match s.nics.get_mut(&line.nic) {
-            None => Err(ConfErrorKind::NoSuchNic { index: line.nic }),
-            Some(nic) => {
-                clear_nic(nic, line.key.id);
-                Ok(())
-            }
-        },
-        _ => {
-            clear(s, line);
-            Ok(())
-        }
-    }
-}
-
-/// Puts a key back to its default (`clear_config_item`).
-pub(crate) fn clear(s: &mut Settings, line: &Match<'_>) {
-    let id = line.key.id;
-    let fresh = &mut Settings::default();
-    if let (Some(slot), Some(default)) = (text_slot(s, id), text_slot(fresh, id)) {
-        *slot = default.take();
-    } else if let (Some(slot), Some(default)) = (bool_slot(s, id), bool_slot(fresh, id)) {
-        *slot = *default;
-    } else if let (Some(slot), Some(default)) = (uint_slot(s, id), uint_slot(fresh, id)) {
-        *slot = *default;
-    } else if let Some(slot) = signal_slot(s, id) {
-        *slot = None;
-    } else if let Some(slot) = env_slot(s, id) {
-        slot.clear();
-    } else if let Some(kind) = hook_kind(id) {
-        s.hooks.commands[kind as usize].clear();
-    } else {
-        clear_structured(s, line);
-    }
-}
-
-fn clear_structured(s: &mut Settings, line: &Match<'_>) {
-    let all = line.rest.is_empty();
-    match line.key.id {
-        Id::Arch => s.arch = None,
-        Id::ApparmorRaw => s.apparmor.raw.clear(),
-        Id::AutodevTmpfsSize => s.autodev_tmpfs_size = 0,
-        // One list in the original: emptying either key empties both.
-        Id::CapDrop | Id::CapKeep => s.capabilities = Capabilities::Untouched,
-        Id::Cgroup1 => s.cgroup1.retain(|c| !all && c.file != line.rest),
-        Id::Cgroup2 => s.cgroup2.retain(|c| !all && c.file != line.rest),
-        Id::ConsoleBufferSize => s.console.buffer_size = 0,
-        Id::ConsoleSize => s.console.size = 0,
-        Id::Group => s.groups.clear(),
-        Id::HookVersion => s.hooks.version = 0,
-        Id::Hook => s.hooks.commands.iter_mut().for_each(Vec::clear),
-        Id::Idmap => s.idmap.clear(),
-        Id::InitGroups => s.init.groups.clear(),
-        Id::LogLevel => s.log.level = None,
-        Id::MountAuto => s.mounts.auto = Default::default(),
-        Id::MountEntry => s.mounts.entries.clear(),
-        Id::NamespaceClone => s.namespaces.clone = None,
-        Id::NamespaceKeep => s.namespaces.keep = None,
-        Id::NamespaceShare => {
-            if let Some(ns) = value::ns::word(line.rest) {
-                s.namespaces.share[ns as usize] = None;
-            }
-        }
-        Id::TimeOffsetBoot => s.time.boot = 0,
-        Id::TimeOffsetMonotonic => s.time.monotonic = 0,
-        Id::Net => s.nics.clear(),
-        Id::NetNic => {
-            s.nics.remove(&line.nic);
-        }
-        Id::Prlimit => s.prlimits.retain(|p| !all && p.name != line.rest),
-        Id::RootfsPath => s.rootfs.path = None,
-        Id::SeccompNotifyProxy => s.seccomp.notify_proxy = None,
-        Id::StartOrder => s.start.order = 0,
-        Id::Sysctl => s.sysctls.retain(|k| !all && k.key != line.rest),
-        Id::Proc => s.procs.retain(|k| !all && k.key != line.rest),
-        id => {
-            if let Some(nic) = s.nics.get_mut(&line.nic) {
-                clear_nic(nic, id);
-            }
-        }
-    }
-}
-
-/// Puts one sub-key of an interface back to its default.
-fn clear_nic(nic: &mut Nic, id: Id) {
-    match id {
-        Id::NicType => nic.kind = NicType::default(),
-        Id::NicLink => nic.link = None,
-        Id::NicFlags => nic.up = false,
-        Id::NicName => nic.name = None,
-        Id::NicHwaddr => nic.hwaddr = None,
-        Id::NicMtu => nic.mtu = None,
-        Id::NicIpv4Address => nic.ipv4.clear(),
-        Id::NicIpv4Gateway => nic.ipv4_gateway = None,
-        Id::NicIpv6Address => nic.ipv6.clear(),
-        Id::NicIpv6Gateway => nic.ipv6_gateway = None,
-        Id::NicL2proxy => nic.l2proxy = false,
-        Id::NicScriptUp => nic.script_up = None,
-        Id::NicScriptDown => nic.script_down = None,
-        Id::NicMacvlanMode => nic.macvlan_mode = Default::default(),
-        Id::NicIpvlanMode => nic.ipvlan_mode = None,
-        Id::NicIpvlanIsolation => nic.ipvlan_isolation = None,
-        Id::NicVlanId => nic.vlan_id = 0,
-        Id::NicVethMode => nic.veth_mode = Default::default(),
-        Id::NicVethRxQueues => nic.veth_rx_queues = None,
-        Id::NicVethTxQueues => nic.veth_tx_queues = None,
-        Id::NicVethPair => nic.veth_pair = None,
-        Id::NicVethIpv4Route => nic.veth_routes4.clear(),
-        Id::NicVethIpv6Route => nic.veth_routes6.clear(),
-        Id::NicVethVlanId => nic.veth_vlan = None,
-        Id::NicVethVlanTaggedId => nic.veth_vlan_tagged.clear(),
-        _ => {}
-    }
-}
-
-/// The type an interface must have for a key; `None` = any.
-pub(crate) fn needed_type(id: Id) -> Option<NicType> {
-    match id {
-        Id::NicMacvlanMode => Some(NicType::Macvlan),
-        Id::NicIpvlanMode | Id::NicIpvlanIsolation => Some(NicType::Ipvlan),
-        Id::NicVlanId => Some(NicType::Vlan),
-        Id::NicVethMode
-        | Id::NicVethRxQueues
-        | Id::NicVethTxQueues
-        | Id::NicVethPair
-        | Id::NicVethIpv4Route
-        | Id::NicVethIpv6Route
-        | Id::NicVethVlanId
-        | Id::NicVethVlanTaggedId => Some(NicType::Veth),
-        _ => None,
-    }
-}
-
-/// Refuses a key that does not fit the type of its interface.
-pub(crate) fn check_type(is: NicType, id: Id) -> Result<()> {
-    match needed_type(id) {
-        Some(needs) if needs != is => Err(ConfErrorKind::WrongNicType {
-            is: value::net::word_of(&value::net::TYPES, &is),
-            needs: value::net::word_of(&value::net::TYPES, &needs),
-        }),
-        _ => Ok(()),
-    }
-}
-
-fn apply_nic(
-    s: &mut Settings,
-    line: &Match<'_>,
-    value: &str,
-    origin: &Origin,
-    source: &dyn Source,
-) -> Result<Option<String>> {
-    use value::net;
-    let id = line.key.id;
-    if id == Id::NicType {
-        // A type forgets what was set for the index before it.
-        let nic = Nic { kind: net::parse_type(value)?, origin: origin.clone(), ..Nic::default() };
-        s.nics.insert(line.nic, nic);
-        return Ok(None);
-    }
-    let kind = s.nics.get(&line.nic).map_or(NicType::Empty, |nic| nic.kind);
-    check_type(kind, id)?;
-    // Worked out on a copy, so that a bad value leaves no half-made interface.
-    let mut nic =
-        s.nics.get(&line.nic).cloned().unwrap_or_else(|| Nic { origin: origin.clone(), ..Nic::default() });
-    let mut filled = None;
-    match id {
-        Id::NicLink => nic.link = Some(net::parse_ifname(value)?),
-        Id::NicFlags => nic.up = true,
-        Id::NicName => nic.name = Some(net::parse_ifname(value)?),
-        Id::NicHwaddr => {
-            filled = net::fill_hwaddr(value, || source.random_nibble());
-            nic.hwaddr = Some(filled.clone().unwrap_or_else(|| value.to_owned()));
-        }
-        Id::NicMtu => nic.mtu = Some(value.to_owned()),
-        Id::NicIpv4Address => nic.ipv4.push(net::parse_ipv4(value)?),
-        Id::NicIpv4Gateway => nic.ipv4_gateway = Some(net::parse_gateway(value, false)?),
-        Id::NicIpv6Address => nic.ipv6.push(net::parse_ipv6(value)?),
-        Id::NicIpv6Gateway => nic.ipv6_gateway = Some(net::parse_gateway(value, true)?),
-        Id::NicL2proxy => nic.l2proxy = number::boolean(value)?,
-        Id::NicScriptUp => nic.script_up = Some(value.to_owned()),
-        Id::NicScriptDown => nic.script_down = Some(value.to_owned()),
-        Id::NicMacvlanMode => nic.macvlan_mode = net::word(&net::MACVLAN_MODES, "macvlan mode", value)?,
-        Id::NicIpvlanMode => nic.ipvlan_mode = Some(net::word(&net::IPVLAN_MODES, "ipvlan mode", value)?),
-        Id::NicIpvlanIsolation => {
-            nic.ipvlan_isolation = Some(net::word(&net::IPVLAN_ISOLATIONS, "ipvlan isolation", value)?);
-        }
-        Id::NicVlanId => nic.vlan_id = net::parse_vlan_number(value)?,
-        Id::NicVethMode => nic.veth_mode = net::word(&net::VETH_MODES, "veth mode", value)?,
-        Id::NicVethRxQueues => nic.veth_rx_queues = Some(net::parse_queues(value)?),
-        Id::NicVethTxQueues => nic.veth_tx_queues = Some(net::parse_queues(value)?),
-        Id::NicVethPair => nic.veth_pair = Some(net::parse_ifname(value)?),
-        Id::NicVethIpv4Route => nic.veth_routes4.push(net::parse_route(value, false)?),
-        Id::NicVethIpv6Route => nic.veth_routes6.push(net::parse_route(value, true)?),
-        Id::NicVethVlanId => nic.veth_vlan = Some(net::parse_untagged(value)?),
-        Id::NicVethVlanTaggedId => nic.veth_vlan_tagged.push(net::parse_vlan_id(value)?),
-        _ => {}
-    }
-    s.nics.insert(line.nic, nic);
-    Ok(filled)
 }

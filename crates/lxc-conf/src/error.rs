@@ -57,7 +57,7 @@ pub struct ConfError {
     pub column: u32,
     /// The key, or an empty text when the line has none.
     pub key: Box<str>,
-    /// The line without surrounding blanks; empty when there is no line.
+    /// The line as it is in the file; empty when there is no line.
     pub text: Box<str>,
     pub kind: ConfErrorKind,
     /// The include lines that led to the file, innermost first.
@@ -68,7 +68,7 @@ pub struct ConfError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IncludeLine {
     pub origin: Origin,
-    /// Without surrounding blanks.
+    /// As it is in the file.
     pub text: Box<str>,
 }
 
@@ -100,7 +100,7 @@ impl ConfError {
     pub fn message(&self) -> String {
         let key = &self.key;
         match &self.kind {
-            ConfErrorKind::NoSeparator => format!("no \"=\" in {:?}", self.text),
+            ConfErrorKind::NoSeparator => format!("no \"=\" in {:?}", self.text.trim_ascii()),
             ConfErrorKind::NotUtf8 => "not UTF-8 text".to_owned(),
             ConfErrorKind::Nul => "NUL byte in a setting".to_owned(),
             ConfErrorKind::UnknownKey => match self.did_you_mean() {
@@ -131,18 +131,26 @@ impl ConfError {
         }
     }
 
+    /// The line and below it a mark under the mistake, for people at a terminal. Nothing for a mistake without line.
+    pub fn excerpt(&self) -> Option<String> {
+        let before = self.text.get(..usize::try_from(self.column).ok()?.checked_sub(1)?)?;
+        let pad: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        Some(format!("    {}\n    {pad}^", self.text.trim_end()))
+    }
+
     /// The texts the original logs for this mistake, in order; its log consumers match them.
     pub fn compat_texts(&self) -> Vec<String> {
         let key = &self.key;
         let first = match &self.kind {
-            ConfErrorKind::UnknownKey | ConfErrorKind::LegacyKey => {
-                Some(format!("Invalid argument - Unsupported config key \"{key}\""))
-            }
+            ConfErrorKind::UnknownKey | ConfErrorKind::LegacyKey => unknown_key_text(key),
             ConfErrorKind::NoSeparator => {
-                Some(format!("Invalid argument - Invalid configuration line: {}", self.text))
+                let text = self.text.trim_start_matches([' ', '\t']);
+                Some(format!("Invalid argument - Invalid configuration line: {text}"))
             }
             ConfErrorKind::Value(e) => e.compat.clone(),
-            ConfErrorKind::MustBeEmpty => Some(format!("Invalid argument - {key} must not have a value")),
+            ConfErrorKind::MustBeEmpty if matches!(&**key, "lxc.net" | "lxc.hook") => {
+                Some(format!("Invalid argument - {key} must not have a value"))
+            }
             ConfErrorKind::Excludes { other } if other.starts_with("lxc.cap.") => {
                 Some("Invalid argument - Keeping and dropping capabilities are mutually exclusive".to_owned())
             }
@@ -179,6 +187,20 @@ impl fmt::Display for ConfError {
 }
 
 impl std::error::Error for ConfError {}
+
+/// How the original words an unknown key; families have their own way.
+fn unknown_key_text(key: &str) -> Option<String> {
+    if let Some(name) = key.strip_prefix("lxc.namespace.share.").filter(|n| !n.is_empty()) {
+        return Some(format!("Invalid namespace name \"{name}\""));
+    }
+    match key.strip_prefix("lxc.net.").and_then(|rest| rest.split_once('.')) {
+        Some((index, _)) if index.bytes().all(|b| b.is_ascii_digit()) => {
+            Some(format!("No such file or directory - Unknown network configuration key \"{key}\""))
+        }
+        Some(_) => None,
+        None => Some(format!("Invalid argument - Unsupported config key \"{key}\"")),
+    }
+}
 
 /// The known key name nearest to `name`. A number in place of an interface index stays.
 fn closest_key(name: &str) -> Option<String> {
@@ -271,6 +293,11 @@ mod tests {
             e.to_string(),
             "/a:3:1: lxc.utsname was renamed to lxc.uts.name in 2.1 (included from /b:9)"
         );
+        assert_eq!(e.excerpt().as_deref(), Some("    lxc.utsname = x\n    ^"));
+        e.text = "\tlxc.utsname = x ".into();
+        e.column = 16;
+        assert_eq!(e.excerpt().as_deref(), Some("    \tlxc.utsname = x\n    \t              ^"));
+        e.text = "lxc.utsname = x".into();
         assert_eq!(
             e.compat_texts(),
             [

@@ -242,7 +242,7 @@ impl<'l> Loader<'l> {
 
 /// A line as messages show it.
 fn shown(line: &[u8]) -> Box<str> {
-    String::from_utf8_lossy(line.trim_ascii()).into()
+    String::from_utf8_lossy(line).into()
 }
 
 pub(crate) fn unknown(key: &str) -> ConfErrorKind {

@@ -3,6 +3,9 @@
 use super::{Result, ValueError, number, words};
 use crate::model::{IdKind, IdMap};
 
+/// What the original logs for anything but a wrong type.
+const UNPARSABLE: &str = "Invalid argument - Failed to parse id mappings";
+
 /// Parses one line. Numbers are read with base 0 and must fit in 32 bits, as ids do.
 pub fn parse(value: &str) -> Result<IdMap> {
     let mut words = words(value);
@@ -10,9 +13,11 @@ pub fn parse(value: &str) -> Result<IdMap> {
         Some((_, "u")) => IdKind::User,
         Some((_, "g")) => IdKind::Group,
         Some((at, other)) => {
-            return Err(ValueError::new(format!("{other:?} is not an id map type; expected u or g"))
-                .at(at)
-                .compat(format!("Invalid argument - Invalid id mapping type: {other}")));
+            let error = ValueError::new(format!("{other:?} is not an id map type; expected u or g")).at(at);
+            return Err(match other.len() {
+                1 => error.compat(format!("Invalid argument - Invalid id mapping type: {other}")),
+                _ => error.compat(UNPARSABLE),
+            });
         }
         None => return Err(shape()),
     };
@@ -34,7 +39,7 @@ pub fn parse(value: &str) -> Result<IdMap> {
 
 fn shape() -> ValueError {
     ValueError::new("expected four words: u or g, id in the container, id on the host, number of ids")
-        .compat("Invalid argument - Failed to parse id mappings")
+        .compat(UNPARSABLE)
 }
 
 /// The text a getter prints.

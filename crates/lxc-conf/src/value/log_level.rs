@@ -13,8 +13,10 @@ pub fn parse(value: &str) -> Result<u8> {
         NAMES.iter().position(|n| n.eq_ignore_ascii_case(value)).and_then(|n| u8::try_from(n).ok())
     };
     level.ok_or_else(|| {
+        // The original knows a name it does not know by the number of none.
+        let number = if value.starts_with(|c: char| c.is_ascii_digit()) { value } else { "9" };
         ValueError::new(format!("invalid log priority {value}"))
-            .compat(format!("Invalid argument - Invalid log priority {value}"))
+            .compat(format!("Invalid argument - Invalid log priority {number}"))
     })
 }
 

@@ -57,10 +57,11 @@ pub fn parse_type(value: &str) -> Result<NicType> {
     word(&TYPES, "network type", value).map_err(|e| e.compat(format!("Invalid network type {value}")))
 }
 
-/// An interface name. The original cuts longer names silently, which then means another interface.
+/// An interface name. The original logs an error and cuts longer names, which then mean another interface.
 pub fn parse_ifname(value: &str) -> Result<String> {
     if value.len() > IFNAME_MAX {
-        return Err(ValueError::new(format!("interface name {value:?} is longer than {IFNAME_MAX} bytes")));
+        return Err(ValueError::new(format!("interface name {value:?} is longer than {IFNAME_MAX} bytes"))
+            .compat(format!("Network device name \"{value}\" is too long (>= 16)")));
     }
     if matches!(value, "." | "..") || value.contains(['/', ':', ' ', '\t']) {
         return Err(ValueError::new(format!("{value:?} is not an interface name")));
@@ -88,7 +89,7 @@ pub fn parse_ipv4(value: &str) -> Result<IpNet> {
         Some((at, text)) => Some(text.parse().map_err(|_| {
             ValueError::new(format!("invalid broadcast address {text:?}"))
                 .at(at)
-                .compat(format!("Invalid ipv4 broadcast address \"{text}\""))
+                .compat(format!("Invalid ipv4 broadcast address \"{value}\""))
         })?),
         None => computed_broadcast(addr, prefix),
     };
@@ -113,7 +114,8 @@ pub fn parse_route(value: &str, v6: bool) -> Result<IpNet> {
     if !value.contains('/') {
         return Err(ValueError::new(format!("route {value:?} has no prefix length")));
     }
-    let net = if v6 { parse_ipv6(value) } else { parse_ipv4(value) }?;
+    let net = if v6 { parse_ipv6(value) } else { parse_ipv4(value) };
+    let net = net.map_err(|e| ValueError { compat: None, ..e })?;
     Ok(IpNet { broadcast: None, ..net })
 }
 
