@@ -168,6 +168,7 @@ impl Ctx {
     }
 
     fn error_at(&self, place: &Location<'_>, text: impl Display) {
+        lxc_core::log::record(&self.tool.replace('-', "_"), place, &text.to_string());
         if !self.quiet() {
             let place = Some(place).filter(|_| !self.terminal);
             exit::plain(exit::line(self.tool, self.name.as_deref(), place, text));
@@ -210,6 +211,11 @@ pub fn start(tool: &Tool, argv0: &OsStr, words: &[OsString]) -> ExitCode {
         }
         Err(error) => return bad_value(&argv0, &error),
     };
+    if let Err(error) = crate::logging::start(&ctx) {
+        ctx.report_core(&error);
+        ctx.error("Failed to enable logfile");
+        return ExitCode::from(exit::FAILURE);
+    }
     match (tool.run)(&matches, &ctx) {
         Ok(code) => code,
         Err(error) => match error.downcast_ref::<clap::Error>() {

@@ -28,7 +28,12 @@ pub struct Args {
 
 /// The options, for the manual page.
 pub fn command() -> clap::Command {
-    lxc_cli::command::<Args>("lxc-config", "-l | ITEM", "Prints items of the system's LXC configuration.")
+    <Args as clap::Args>::augment_args(clap::Command::new("lxc-config"))
+        .about("Prints items of the system's LXC configuration.")
+        .override_usage("lxc-config -l | ITEM")
+        .version(env!("CARGO_PKG_VERSION"))
+        .disable_help_flag(true)
+        .disable_version_flag(true)
 }
 
 lxc_cli::tool!("lxc-config", names: Names::None, raw: Some(raw));

@@ -185,6 +185,17 @@ pub fn level() -> Level {
     SINK.get().map_or(Level::Error, |sink| sink.level())
 }
 
+/// Writes an ERROR line to the file and to syslog only, for a program that has told stderr itself.
+pub fn record(category: &str, place: &std::panic::Location<'_>, message: &str) {
+    let Some(sink) = SINK.get() else { return };
+    if Level::Error >= sink.level() {
+        let file = short_file(place.file());
+        let line =
+            Line { level: Level::Error, category, file, function: "main", line: place.line(), message };
+        sink.write_quietly(&line);
+    }
+}
+
 /// Puts a container's name into the lines of this thread until the guard is dropped.
 #[must_use]
 pub fn container(name: &str) -> NameGuard {
@@ -225,6 +236,13 @@ struct Outputs {
     name: Option<String>,
     file: Option<Arc<OwnedFd>>,
     syslog: Option<Syslog>,
+}
+
+impl Outputs {
+    /// The name of this thread's container, else the program's.
+    fn name_now(&self) -> Option<String> {
+        NAME.with(|slot| slot.borrow().clone()).or_else(|| self.name.clone())
+    }
 }
 
 #[derive(Debug)]
@@ -275,20 +293,27 @@ impl Sink {
     }
 
     fn write(&self, line: &Line<'_>) {
-        let mut outputs = self.lock();
-        let name = NAME.with(|slot| slot.borrow().clone()).or_else(|| outputs.name.clone());
-        let name = name.as_deref();
         if line.level >= self.level() {
-            if let Some(file) = &outputs.file {
-                write_all(file, line.for_file(&outputs.program, name, SystemTime::now()).as_bytes());
-            }
-            let program = outputs.program.clone();
-            if let Some(syslog) = &mut outputs.syslog {
-                syslog.write(line, &program, name);
-            }
+            self.write_quietly(line);
         }
         if line.level >= Level::Error && !self.quiet {
-            write_all(rustix::stdio::stderr(), line.for_stderr(&outputs.program, name).as_bytes());
+            let outputs = self.lock();
+            let name = outputs.name_now();
+            write_all(rustix::stdio::stderr(), line.for_stderr(&outputs.program, name.as_deref()).as_bytes());
+        }
+    }
+
+    /// File and syslog.
+    fn write_quietly(&self, line: &Line<'_>) {
+        let mut outputs = self.lock();
+        let name = outputs.name_now();
+        let name = name.as_deref();
+        if let Some(file) = &outputs.file {
+            write_all(file, line.for_file(&outputs.program, name, SystemTime::now()).as_bytes());
+        }
+        let program = outputs.program.clone();
+        if let Some(syslog) = &mut outputs.syslog {
+            syslog.write(line, &program, name);
         }
     }
 }

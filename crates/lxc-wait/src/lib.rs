@@ -58,7 +58,8 @@ pub fn run(args: Args, ctx: &Ctx) -> anyhow::Result<ExitCode> {
 
 /// The time to wait; `None` = for ever.
 ///
-/// COMPAT: a word that is no number counts as 0, as with atol(3), and 0 waits for ever on a running container.
+/// COMPAT: a word that is no number counts as 0, as with atol(3). Unlike the original, 0 does not wait for ever on a
+/// running container.
 fn patience(text: Option<&str>) -> Option<Duration> {
     let text = text.unwrap_or("-1").trim_start();
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);

@@ -3,17 +3,22 @@
 //! The shape of liblxc's `struct lxc_container`, so that a C interface is a thin layer over it. Every verb delegates to
 //! the module that knows how; nothing here talks to the kernel itself. Source: abi-and-wire.md A3.
 
+mod addresses;
 mod control;
 mod facts;
+mod freeze;
 mod open;
+mod usage;
 pub mod watch;
 
 use std::path::{Path, PathBuf};
 
 use lxc_conf::Config;
 
+pub use addresses::Addresses;
 pub use control::{Ended, Patience, ShutdownRequest};
 pub use open::{OpenError, check_access, default_lxcpath, system_config};
+pub use usage::Memory;
 
 use crate::error::{Error, ErrorKind, Result};
 

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use lxc_conf::system::{Defaults, SystemConfig};
 use lxc_conf::{ConfError, Config};
@@ -12,7 +13,11 @@ use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 use super::Container;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
+use crate::lock::DiskLock;
 use crate::paths;
+
+/// How long a reader of the configuration waits for a writer.
+const READER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why no handle could be made.
 #[derive(Clone, Debug)]
@@ -128,7 +133,7 @@ impl Container {
         let file = rcfile.map_or_else(|| config_file(&lxcpath, name), Path::to_owned);
         let mut container = Container { name: name.to_owned(), lxcpath, config_file: file, config: None };
         if rcfile.is_some() || container.is_defined() {
-            container.load().map_err(|mistakes| OpenError {
+            container.load(rcfile.is_none()).map_err(|mistakes| OpenError {
                 lxcpath: container.lxcpath.clone(),
                 rcfile: rcfile.is_some(),
                 mistakes,
@@ -162,12 +167,19 @@ impl Container {
         let path = file.map_or_else(|| self.config_file.clone(), Path::to_owned);
         let lxcpath = self.lxcpath.clone();
         let previous = std::mem::replace(&mut self.config_file, path);
-        let loaded = self.load();
+        let loaded = self.load(own);
         self.config_file = previous;
         loaded.map_err(|mistakes| OpenError { lxcpath, rcfile: !own, mistakes }.into())
     }
 
-    fn load(&mut self) -> std::result::Result<(), Vec<ConfError>> {
+    fn load(&mut self, own: bool) -> std::result::Result<(), Vec<ConfError>> {
+        // A lock that cannot be had (a user without a run directory, somebody who holds it) must not make the
+        // container unreadable.
+        let _lock = if own {
+            DiskLock::acquire_within(&self.lxcpath, &self.name, READER_PATIENCE).ok()
+        } else {
+            None
+        };
         let mut config = self.config.take();
         let had_one = config.is_some();
         let loaded = config.get_or_insert_with(Config::new).load_file(&self.config_file);
@@ -188,6 +200,7 @@ impl Container {
             self.config = Some(config);
         }
         let own = file.is_none_or(|file| file == self.config_file);
+        let _lock = if own { Some(DiskLock::acquire(&self.lxcpath, &self.name)?) } else { None };
         if own {
             self.make_directory()?;
         }

@@ -6,6 +6,7 @@
 pub mod active;
 pub mod inside;
 pub mod nearest;
+pub mod pattern;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -15,6 +16,7 @@ use rustix::io::Errno;
 
 pub use active::{Sockets, active, active_among};
 pub use nearest::nearest;
+pub use pattern::Pattern;
 
 use crate::error::{Result, ResultExt};
 

@@ -1,0 +1,57 @@
+//! Interfaces and addresses of a running container.
+//!
+//! Not here: how they are read (`net`).
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+
+use super::Container;
+use crate::error::{Result, ResultExt};
+use crate::net::{Family, addresses as net_addresses, addresses_of, interfaces as net_interfaces};
+
+/// Interfaces and addresses of a container, as `lxc-ls` shows them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Addresses {
+    /// `lo` is one of them.
+    pub interfaces: Vec<String>,
+    pub ipv4: Vec<String>,
+    pub ipv6: Vec<String>,
+}
+
+impl Container {
+    /// Names of the interfaces in the container's network namespace, sorted (`get_interfaces`).
+    pub fn interfaces(&self) -> Result<Vec<String>> {
+        net_interfaces(self.netns()?.as_fd())
+    }
+
+    /// Addresses of all interfaces but `lo`, without link-local ones (`get_ips` without arguments).
+    pub fn ips(&self) -> Result<Vec<String>> {
+        net_addresses(self.netns()?.as_fd(), Family::Both)
+    }
+
+    /// Addresses of one interface or of all, of one family or of both (`get_ips`).
+    pub fn ips_of(&self, interface: Option<&str>, family: Family) -> Result<Vec<String>> {
+        let netns = self.netns()?;
+        match interface {
+            Some(interface) => addresses_of(netns.as_fd(), interface, family),
+            None => net_addresses(netns.as_fd(), family),
+        }
+    }
+
+    /// Interfaces and addresses in one go.
+    pub fn addresses(&self) -> Result<Addresses> {
+        let netns = self.netns()?;
+        Ok(Addresses {
+            interfaces: net_interfaces(netns.as_fd())?,
+            ipv4: net_addresses(netns.as_fd(), Family::Inet)?,
+            ipv6: net_addresses(netns.as_fd(), Family::Inet6)?,
+        })
+    }
+
+    fn netns(&self) -> Result<OwnedFd> {
+        let pid = self.init_pid()?.ok_or_else(|| self.not_running())?;
+        openat(CWD, format!("/proc/{pid}/ns/net"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .what(|| format!("open the network namespace of container {}", self.name))
+    }
+}
