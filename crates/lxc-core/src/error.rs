@@ -173,6 +173,16 @@ impl<T> ResultExt<T> for Result<T> {
     }
 }
 
+/// Text as the kernel takes it.
+///
+/// - Errors: `Config` for text with a NUL byte (a file cannot contain one, the API could try).
+pub fn cstring(text: impl Into<Vec<u8>>) -> Result<std::ffi::CString> {
+    std::ffi::CString::new(text).map_err(|error| {
+        let text = error.into_vec();
+        Error::new(ErrorKind::Config, format!("text with a NUL byte: {:?}", String::from_utf8_lossy(&text)))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,1 +1,75 @@
 //! Facts of this machine and this caller, read once per process.
+//!
+//! A plain structure that tests fill by hand: everything a plan depends on besides the configuration. Nothing here
+//! changes anything.
+
+use std::path::PathBuf;
+
+use crate::error::{Result, ResultExt};
+
+/// What the planners may know about the world.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    pub euid: u32,
+    pub egid: u32,
+    /// Highest capability this kernel knows (`/proc/sys/kernel/cap_last_cap`).
+    pub last_capability: u8,
+    /// Namespaces this kernel has, as `CLONE_NEW*` bits.
+    pub namespaces: u64,
+    pub lsm: Lsm,
+    /// The caller has a controlling terminal or its stdin is one (foreground starts).
+    pub terminal: bool,
+    /// `LXC_ROOTFS_MOUNT` of the build.
+    pub rootfs_mount: PathBuf,
+}
+
+/// The security module that labels processes here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lsm {
+    None,
+    AppArmor,
+    SeLinux,
+}
+
+impl Lsm {
+    /// Its word in plans.
+    pub fn word(self) -> &'static str {
+        match self {
+            Lsm::None => "none",
+            Lsm::AppArmor => "apparmor",
+            Lsm::SeLinux => "selinux",
+        }
+    }
+}
+
+/// Looks at the machine. Costs a handful of stats.
+pub fn survey() -> Result<Host> {
+    let last = std::fs::read_to_string("/proc/sys/kernel/cap_last_cap").what(|| "read /proc/sys/kernel/cap_last_cap")?;
+    Ok(Host {
+        euid: rustix::process::geteuid().as_raw(),
+        egid: rustix::process::getegid().as_raw(),
+        last_capability: last.trim().parse().unwrap_or(40),
+        namespaces: namespaces(),
+        lsm: lsm(),
+        terminal: rustix::termios::isatty(rustix::stdio::stdin()),
+        rootfs_mount: PathBuf::from(crate::paths::ROOTFS_MOUNT),
+    })
+}
+
+fn namespaces() -> u64 {
+    lxc_conf::model::Ns::ALL
+        .iter()
+        .filter(|ns| rustix::fs::access(format!("/proc/self/ns/{}", ns.word()), rustix::fs::Access::EXISTS).is_ok())
+        .fold(0, |bits, ns| bits | ns.clone_flag())
+}
+
+fn lsm() -> Lsm {
+    let enabled = std::fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with(b"Y"));
+    if enabled {
+        Lsm::AppArmor
+    } else if rustix::fs::access("/sys/fs/selinux/enforce", rustix::fs::Access::EXISTS).is_ok() {
+        Lsm::SeLinux
+    } else {
+        Lsm::None
+    }
+}

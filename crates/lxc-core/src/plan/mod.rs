@@ -1,1 +1,298 @@
 //! Configuration and host facts turned into a finished plan of a start.
+//!
+//! Pure: the same inputs give the same plan, and the plan printed (`Display`) is what the golden files hold. After this,
+//! nothing is decided any more: `start` opens what the plan names, clones, and executes.
+
+mod describe;
+mod devices;
+mod environment;
+mod limits;
+mod namespaces;
+pub mod script;
+
+use std::ffi::{CString, OsString};
+use std::path::Path;
+
+use lxc_conf::model::{Arch, Capabilities, HookKind, IdMap, Item, Origin, Settings};
+use lxc_sys::cred::Personality;
+
+use crate::cgroup::layout::Layout;
+use crate::cgroup::plan::{CgroupGlobals, CgroupPlan};
+use crate::error::{Error, ErrorKind, Result, cstring};
+use crate::hooks::{self, Environment, HookPlan};
+use crate::host::Host;
+use crate::mounts::{self, MountPlan};
+use crate::net::plan::{HostFacts, NetPlan};
+use crate::rootfs::{self, RootfsPlan};
+use crate::{idmap, lsm, net};
+
+pub use devices::{ConsolePlan, DevPlan};
+pub use limits::Limit;
+pub use namespaces::{Join, NamespacePlan};
+
+/// Everything a plan depends on.
+#[derive(Debug)]
+pub struct Input<'a> {
+    pub name: &'a str,
+    pub lxcpath: &'a Path,
+    pub config_file: &'a Path,
+    pub settings: &'a Settings,
+    pub host: &'a Host,
+    pub cgroups: &'a Layout,
+    pub cgroup_globals: &'a CgroupGlobals,
+    /// Lines of the file `lxc.mount.fstab` names.
+    pub fstab: &'a [Item<String>],
+    /// The caller's environment.
+    pub environment: &'a [(OsString, OsString)],
+    /// Command given on the command line.
+    pub argv: Option<&'a [OsString]>,
+    pub kind: Kind,
+    pub mode: Mode,
+    /// A random id for `/dev/.lxc-boot-id`.
+    pub boot_id: &'a str,
+}
+
+/// lxc-start or lxc-execute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The command is init.
+    Start,
+    /// The command runs under a minimal init.
+    Execute,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Daemon,
+    Foreground,
+}
+
+/// A start with every question answered.
+#[derive(Debug)]
+pub struct StartPlan {
+    pub name: String,
+    pub kind: Kind,
+    pub mode: Mode,
+    pub namespaces: NamespacePlan,
+    pub idmap: Vec<IdMap>,
+    /// Ids that are root of the new user namespace, as seen inside.
+    pub become_root: Option<(u32, u32)>,
+    pub cgroups: CgroupPlan,
+    pub network: NetPlan,
+    pub rootfs: RootfsPlan,
+    pub hostname: Option<CString>,
+    pub new_session_keyring: bool,
+    pub dev: DevPlan,
+    pub mounts: Vec<MountPlan>,
+    pub cgroup_mounts: Vec<MountPlan>,
+    pub boot_id: Option<Vec<u8>>,
+    pub personality: Option<Personality>,
+    /// Path below /proc/sys, value.
+    pub sysctls: Vec<(CString, Vec<u8>, Origin)>,
+    /// Path below /proc/PID, value; written by the monitor.
+    pub procs: Vec<(String, String, Origin)>,
+    pub limits: Vec<Limit>,
+    pub time_offsets: Vec<u8>,
+    /// Capabilities to drop, as a mask.
+    pub drop_capabilities: u64,
+    pub lsm: Option<lsm::LabelPlan>,
+    pub no_new_privs: bool,
+    pub core_scheduling: bool,
+    pub seccomp: Option<(String, Origin)>,
+    pub cwd: Option<CString>,
+    pub ids: (u32, u32),
+    /// `None` keeps the starter's groups.
+    pub groups: Option<Vec<u32>>,
+    pub death_signal: u32,
+    pub argv: Vec<CString>,
+    /// Environment of init.
+    pub environment: Vec<CString>,
+    /// Environment of hooks on the host.
+    pub hook_environment: Environment,
+    /// Environment of hooks in the child.
+    pub child_hook_environment: Environment,
+    pub hook_version: u8,
+    /// By `HookKind as usize`.
+    pub hooks: [Vec<HookPlan>; 10],
+    /// Lines that do not take effect, with the reason; logged by the monitor.
+    pub notices: Vec<String>,
+}
+
+impl StartPlan {
+    pub fn hooks_of(&self, kind: HookKind) -> &[HookPlan] {
+        &self.hooks[kind as usize]
+    }
+}
+
+const CAP_NET_ADMIN: u8 = 12;
+const CAP_SYS_ADMIN: u8 = 21;
+
+/// Makes the plan.
+///
+/// - Errors: everything that is wrong with the configuration on this host and can be known without touching anything,
+///   each with its config line.
+pub fn plan(input: &Input<'_>) -> Result<StartPlan> {
+    let settings = input.settings;
+    let mut notices = Vec::new();
+    let network = net::plan::plan(settings, &HostFacts { privileged: input.host.euid == 0 })?;
+    let namespaces = namespaces::plan(input, &network)?;
+    let become_root = (!settings.idmap.is_empty())
+        .then(|| idmap::namespace_root(&settings.idmap, (settings.init.uid, settings.init.gid)));
+    let cgroups = crate::cgroup::plan::plan(
+        settings,
+        input.name,
+        input.cgroup_globals,
+        input.cgroups,
+        input.host.euid,
+    )?;
+    notices.extend(cgroups.notices.iter().cloned());
+
+    let owns_mounts = namespaces.owns(lxc_conf::model::Ns::Mnt);
+    let root_attr = match &settings.rootfs.options {
+        Some(text) => {
+            mounts::entry::rootfs_attributes(text, &settings.origin("lxc.rootfs.options").cloned().unwrap_or_default())?
+        }
+        None => lxc_sys::mount::MountAttr::default(),
+    };
+    let rootfs = rootfs::plan(settings, input.host, owns_mounts, root_attr)?;
+    let drop_capabilities = dropped(&settings.capabilities, input.host.last_capability);
+    let keeps = |capability: u8| drop_capabilities & 1 << capability == 0;
+    let mut mount_plans = Vec::new();
+    let mut cgroup_mounts = Vec::new();
+    if owns_mounts {
+        mount_plans = mounts::auto::plan(settings, keeps(CAP_NET_ADMIN))?;
+        if let Some(shmounts) = &settings.mounts.auto.shmounts {
+            mount_plans.push(mounts::auto::shmounts(shmounts, &settings.mounts.auto.origin)?);
+        }
+        let roots = entry_roots(input, &rootfs);
+        for line in input.fstab.iter().chain(&settings.mounts.entries) {
+            match mounts::entry::plan(line, &roots)? {
+                Ok(plan) => mount_plans.push(plan),
+                Err(reason) => notices.push(match &line.origin.file {
+                    Some(_) => format!("{}: {reason}", line.origin),
+                    None => reason,
+                }),
+            }
+        }
+        cgroup_mounts = script::cgroup_mounts(settings, &cgroups, &namespaces, keeps(CAP_SYS_ADMIN))?;
+    }
+    let dev = devices::plan(settings, &rootfs, input.mode)?;
+    let (ids, groups) = identity(settings);
+    let log_level = settings.log.level.map_or("ERROR", lxc_conf::value::log_level::name);
+    let rootfs_mount =
+        settings.rootfs.mount.clone().unwrap_or_else(|| input.host.rootfs_mount.to_string_lossy().into_owned());
+    let facts = hooks::Facts {
+        name: input.name,
+        config_file: input.config_file,
+        rootfs_mount: &rootfs_mount,
+        log_level,
+    };
+    let hook_environment = hooks::environment(settings, &facts, input.environment);
+    Ok(StartPlan {
+        name: input.name.to_owned(),
+        kind: input.kind,
+        mode: input.mode,
+        become_root,
+        idmap: settings.idmap.clone(),
+        cgroups,
+        network,
+        rootfs,
+        hostname: namespaces
+            .owns(lxc_conf::model::Ns::Uts)
+            .then(|| settings.uts_name.as_deref())
+            .flatten()
+            .map(cstring)
+            .transpose()?,
+        // The value is the raw one: 0 makes a new keyring (config.md row 47).
+        new_session_keyring: !settings.keyring_session,
+        boot_id: (dev.tmpfs_size.is_some() && owns_mounts).then(|| format!("{}\n", input.boot_id).into_bytes()),
+        dev,
+        mounts: mount_plans,
+        cgroup_mounts,
+        personality: settings.arch.map(|arch| match arch {
+            Arch::Bits32 => Personality::Linux32,
+            Arch::Bits64 => Personality::Linux,
+        }),
+        sysctls: settings
+            .sysctls
+            .iter()
+            .map(|s| Ok((cstring(format!("sys/{}", s.key.replace('.', "/")))?, s.value.clone().into_bytes(), s.origin.clone())))
+            .collect::<Result<_>>()?,
+        procs: settings.procs.iter().map(|s| (s.key.replace('.', "/"), s.value.clone(), s.origin.clone())).collect(),
+        limits: limits::plan(settings)?,
+        time_offsets: namespaces::time_offsets(settings),
+        namespaces,
+        drop_capabilities,
+        lsm: lsm::plan(settings, input.host.lsm)?,
+        no_new_privs: settings.no_new_privs,
+        core_scheduling: settings.sched_core,
+        seccomp: settings
+            .seccomp
+            .profile
+            .clone()
+            .map(|path| (path, settings.origin("lxc.seccomp.profile").cloned().unwrap_or_default())),
+        cwd: settings.init.cwd.as_deref().map(cstring).transpose()?,
+        ids,
+        groups,
+        death_signal: settings.monitor.pdeath_signal.unwrap_or(9),
+        argv: argv(input)?,
+        environment: environment::of_init(settings)?,
+        child_hook_environment: environment::of_child_hooks(settings, &hook_environment),
+        hook_environment,
+        hook_version: settings.hooks.version,
+        hooks: HookKind::ALL.map(|kind| hooks::plan(settings, kind)),
+        notices,
+    })
+}
+
+/// What init's command is.
+fn argv(input: &Input<'_>) -> Result<Vec<CString>> {
+    use std::os::unix::ffi::OsStrExt;
+    if let Some(argv) = input.argv.filter(|argv| !argv.is_empty()) {
+        return argv.iter().map(|word| cstring(word.as_bytes())).collect();
+    }
+    let (configured, key) = match input.kind {
+        Kind::Start => (&input.settings.init.cmd, "lxc.init.cmd"),
+        Kind::Execute => (&input.settings.execute_cmd, "lxc.execute.cmd"),
+    };
+    let words = configured.as_deref().map(lxc_conf::value::command::split).unwrap_or_default();
+    match (words.is_empty(), input.kind) {
+        (false, _) => words.into_iter().map(cstring).collect(),
+        (true, Kind::Start) => Ok(vec![c"/sbin/init".into()]),
+        (true, Kind::Execute) => Err(Error::new(ErrorKind::Config, "no command to execute")
+            .cure(format!("give a command after the container's name, or set {key}"))),
+    }
+}
+
+/// Names of the container's tree that absolute mount targets may start with.
+fn entry_roots(input: &Input<'_>, rootfs: &RootfsPlan) -> mounts::entry::Roots {
+    if !rootfs.is_own() {
+        return mounts::entry::Roots { prefixes: Vec::new(), host_root: true };
+    }
+    let mut prefixes = Vec::new();
+    if let Some(path) = &input.settings.rootfs.path {
+        prefixes.push(path.path.clone());
+    }
+    prefixes.push(format!("{}/{}/rootfs", input.lxcpath.display(), input.name));
+    mounts::entry::Roots { prefixes, host_root: false }
+}
+
+fn dropped(capabilities: &Capabilities, last: u8) -> u64 {
+    let bits = |list: &[lxc_conf::model::Capability]| list.iter().fold(0u64, |mask, cap| mask | 1 << (cap.number & 63));
+    let all = if last >= 63 { u64::MAX } else { (1u64 << (last + 1)) - 1 };
+    match capabilities {
+        Capabilities::Untouched => 0,
+        Capabilities::Drop(list) => bits(list),
+        Capabilities::Keep(list) => all & !bits(list),
+    }
+}
+
+/// Final ids and supplementary groups of init.
+///
+/// Source: abi-and-wire.md E2 step 25: groups are dropped, or set to `lxc.init.groups`.
+fn identity(settings: &Settings) -> ((u32, u32), Option<Vec<u32>>) {
+    ((settings.init.uid, settings.init.gid), Some(settings.init.groups.clone()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,145 @@
 //! Where the root file system comes from and how it is mounted.
+//!
+//! Pure planning; storage that needs work on the host before it can be mounted (loop, lvm, zfs …) is not in yet and is
+//! refused by name.
+
+use std::ffi::CString;
+
+use lxc_child::script;
+use lxc_conf::model::Settings;
+use lxc_sys::mount::MountAttr;
+
+use crate::error::{Error, ErrorKind, Result, cstring};
+use crate::host::Host;
+
+/// The root file system of one start.
+#[derive(Clone, Debug)]
+pub enum RootfsPlan {
+    /// No `lxc.rootfs.path`: the host's `/`.
+    HostRoot,
+    /// The mount namespace is not ours to change.
+    Untouched,
+    Dir { source: CString, mount: CString, attr: MountAttr },
+    Overlay { data: CString, mount: CString, attr: MountAttr, lower: String, upper: String, work: String },
+}
+
+/// Parts of an `overlay:LOWER…:UPPER` path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OverlayDirs {
+    /// One or more lower directories joined by `:`, as the kernel takes them.
+    pub lower: String,
+    pub upper: String,
+    /// `work` beside the upper directory (the original uses the same).
+    pub work: String,
+}
+
+/// Splits `LOWER[:LOWER…]:UPPER`.
+pub fn overlay_dirs(path: &str) -> Option<OverlayDirs> {
+    let (lower, upper) = path.rsplit_once(':')?;
+    let (parent, _) = upper.trim_end_matches('/').rsplit_once('/')?;
+    if lower.is_empty() || !lower.starts_with('/') || !upper.starts_with('/') {
+        return None;
+    }
+    Some(OverlayDirs { lower: lower.to_owned(), upper: upper.to_owned(), work: format!("{parent}/work") })
+}
+
+/// Plans the root file system; `attr` is what `lxc.rootfs.options` asks of the mount.
+///
+/// - Errors: `Config` for options that do not belong there; `Unsupported` for back ends that are not in yet.
+pub fn plan(settings: &Settings, host: &Host, owns_mount_namespace: bool, attr: MountAttr) -> Result<RootfsPlan> {
+    if !owns_mount_namespace {
+        return Ok(RootfsPlan::Untouched);
+    }
+    let Some(path) = &settings.rootfs.path else { return Ok(RootfsPlan::HostRoot) };
+    let origin = settings.origin("lxc.rootfs.path").cloned().unwrap_or_default();
+    let fail = |kind, what: String| Error::new(kind, what).at(&origin);
+    let mount = match &settings.rootfs.mount {
+        Some(mount) => mount.clone(),
+        None => host.rootfs_mount.to_string_lossy().into_owned(),
+    };
+    let kind = path.kind.as_deref().unwrap_or(match overlay_dirs(&path.path) {
+        Some(_) => "overlay",
+        None if path.path.starts_with("nbd:") => "nbd",
+        None => "dir",
+    });
+    match kind {
+        "dir" => Ok(RootfsPlan::Dir { source: cstring(path.path.as_str())?, mount: cstring(mount.as_str())?, attr }),
+        "overlay" | "overlayfs" => {
+            let dirs = overlay_dirs(&path.path).ok_or_else(|| {
+                fail(ErrorKind::Config, format!("lxc.rootfs.path = overlay:{}: not LOWER:UPPER", path.path))
+                    .cure("write overlay:/LOWERDIR:/UPPERDIR with absolute paths")
+            })?;
+            let data = format!("upperdir={},lowerdir={},workdir={}", dirs.upper, dirs.lower, dirs.work);
+            Ok(RootfsPlan::Overlay {
+                data: cstring(data.as_str())?,
+                mount: cstring(mount.as_str())?,
+                attr,
+                lower: dirs.lower,
+                upper: dirs.upper,
+                work: dirs.work,
+            })
+        }
+        other => Err(fail(ErrorKind::Unsupported, format!("root file systems of type {other}"))
+            .cure("use dir: or overlay: (see COMPATIBILITY.md for the storage back ends that are in)")),
+    }
+}
+
+impl RootfsPlan {
+    /// Lends the plan to the child.
+    pub fn script(&self) -> script::Rootfs<'_> {
+        match self {
+            RootfsPlan::HostRoot => script::Rootfs::HostRoot,
+            RootfsPlan::Untouched => script::Rootfs::Untouched,
+            RootfsPlan::Dir { source, mount, attr } => script::Rootfs::Dir { source, mount, attr: *attr },
+            RootfsPlan::Overlay { data, mount, attr, .. } => script::Rootfs::Fs {
+                source: c"overlay",
+                fstype: c"overlay",
+                flags: 0,
+                data,
+                mount,
+                attr: *attr,
+            },
+        }
+    }
+
+    /// The container gets a root of its own.
+    pub fn is_own(&self) -> bool {
+        matches!(self, RootfsPlan::Dir { .. } | RootfsPlan::Overlay { .. })
+    }
+}
+
+impl std::fmt::Display for RootfsPlan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            RootfsPlan::HostRoot => f.write_str("rootfs: the host's / in a private mount namespace"),
+            RootfsPlan::Untouched => f.write_str("rootfs: untouched (mount namespace not ours)"),
+            RootfsPlan::Dir { source, mount, attr } => write!(
+                f,
+                "rootfs: rbind {} on {} attr={:#x}",
+                source.to_string_lossy(),
+                mount.to_string_lossy(),
+                attr.set
+            ),
+            RootfsPlan::Overlay { data, mount, attr, .. } => write!(
+                f,
+                "rootfs: overlay {} on {} attr={:#x}",
+                data.to_string_lossy(),
+                mount.to_string_lossy(),
+                attr.set
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_part_of_an_overlay_path_is_the_upper_directory() {
+        let dirs = overlay_dirs("/a:/b:/c/delta0").expect("dirs");
+        assert_eq!((dirs.lower.as_str(), dirs.upper.as_str(), dirs.work.as_str()), ("/a:/b", "/c/delta0", "/c/work"));
+        assert_eq!(overlay_dirs("/a"), None);
+        assert_eq!(overlay_dirs("a:/b"), None);
+    }
+}

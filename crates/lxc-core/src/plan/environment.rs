@@ -1,0 +1,51 @@
+//! Environments of init and of the hooks that run in the child.
+
+use std::ffi::CString;
+
+use lxc_conf::model::{EnvVar, Settings};
+
+use crate::error::{Result, cstring};
+use crate::hooks::Environment;
+
+/// Init starts with nothing but this.
+///
+/// Source: abi-and-wire.md D9: emptied, then lxc.environment, lxc.environment.runtime, `container=lxc`,
+/// `container_ttys` when there are ttys. Observed: a later value of the same variable replaces the earlier one.
+pub(super) fn of_init(settings: &Settings) -> Result<Vec<CString>> {
+    let mut environment = Environment::default();
+    add(&mut environment, &settings.environment);
+    add(&mut environment, &settings.environment_runtime);
+    environment.set("container", "lxc");
+    if settings.tty_max > 0 {
+        let dir = settings.tty_dir.as_deref().filter(|dir| !dir.is_empty());
+        let names: Vec<String> = (0..settings.tty_max)
+            .map(|n| match dir {
+                Some(dir) => format!("{dir}/tty{}", n + 1),
+                None => format!("pts/{n}"),
+            })
+            .collect();
+        let _ = dir;
+        environment.set("container_ttys", names.join(" "));
+    }
+    environment.strings()
+}
+
+/// Hooks in the child see the caller's environment, the `LXC_*` facts, lxc.environment and lxc.environment.hooks.
+pub(super) fn of_child_hooks(settings: &Settings, host: &Environment) -> Environment {
+    let mut environment = host.clone();
+    add(&mut environment, &settings.environment);
+    add(&mut environment, &settings.environment_hooks);
+    environment
+}
+
+fn add(environment: &mut Environment, variables: &[EnvVar]) {
+    for variable in variables {
+        environment.set(variable.key.as_str(), variable.value.as_str());
+    }
+}
+
+/// Unused strings never reach the kernel; this keeps the type honest for tests.
+#[cfg(test)]
+pub(super) fn init_text(settings: &Settings) -> Vec<CString> {
+    cstring("").and_then(|_| of_init(settings)).unwrap_or_default()
+}
