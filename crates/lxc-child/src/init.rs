@@ -4,7 +4,7 @@ use lxc_sys::clone::exit_now;
 use lxc_sys::rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use lxc_sys::rustix::fs::{CWD, Mode, OFlags, openat};
 use lxc_sys::rustix::io::Errno;
-use lxc_sys::{cred, fd, netlink, ns, pidfd, signal};
+use lxc_sys::{cred, fd, netlink, ns, pidfd, proc, signal};
 
 use crate::dev::Made;
 use crate::script::{Console, InitScript, Program, Resolve, Rootfs, Stdio};
@@ -28,6 +28,9 @@ fn run(script: &InitScript<'_>) -> Result<i32, Fault> {
     die_with_monitor(script, SIGKILL)?;
     signal::reset_dispositions();
     signal::set_mask(script.mask).map_err(|errno| Fault::new(Step::SignalMask, 0, errno))?;
+    for (item, entry) in script.cgroup_entries.iter().enumerate() {
+        proc::write_all(*entry, b"0").map_err(|errno| Fault::new(Step::Cgroup, item as u32, errno))?;
+    }
     meet(script.sync, Milestone::Cloned, &[])?;
 
     join_namespaces(script)?;
@@ -121,19 +124,29 @@ fn run(script: &InitScript<'_>) -> Result<i32, Fault> {
     become_final_user(script)?;
     tell(script.sync, Msg::Reached(Milestone::Ready), &[])
         .map_err(|errno| Fault::new(Step::Protocol, Milestone::Ready as u32, errno))?;
-    // Whatever the caller leaked into us stays out of the container; our own descriptors are close-on-exec from birth.
-    fd::cloexec_from(3).map_err(|errno| Fault::new(Step::Exec, 1, errno))?;
     match script.program {
-        Program::Exec(image) => Err(Fault::new(Step::Exec, 0, image.exec())),
-        Program::UnderMiniInit(image) => Ok(mini_init::run(|| match image.exec() {
-            Errno::NOENT => 127,
-            Errno::ACCESS => 126,
-            _ => 255,
-        })),
+        Program::Exec(image) => {
+            // Whatever the caller leaked into us stays out of the container; our own descriptors are close-on-exec
+            // from birth.
+            fd::cloexec_from(3).map_err(|errno| Fault::new(Step::Exec, 1, errno))?;
+            Err(Fault::new(Step::Exec, 0, image.exec()))
+        }
+        Program::UnderMiniInit(image) => {
+            // No exec closes them here: the monitor takes the end of the handshake socket for success. Nothing
+            // borrowed is used again; `exit_now` follows.
+            fd::close_between(3, u32::MAX).map_err(|errno| Fault::new(Step::Exec, 1, errno))?;
+            Ok(mini_init::run(|| {
+                image.exec();
+                CANNOT_EXECUTE
+            }))
+        }
     }
 }
 
 const SIGKILL: u32 = 9;
+
+/// What lxc-execute reports for a command that could not be executed, whatever the reason (cli.md §1.5).
+const CANNOT_EXECUTE: i32 = 255;
 
 /// The kernel kills this process when the monitor's thread ends; a monitor that is dead already is noticed here.
 fn die_with_monitor(script: &InitScript<'_>, signal: u32) -> Result<(), Fault> {

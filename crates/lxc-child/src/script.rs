@@ -22,6 +22,8 @@ pub struct InitScript<'a> {
     pub proc: &'a ProcFs,
     /// Signal mask init starts with.
     pub mask: Mask,
+    /// Files of the payload's cgroups into which the child writes itself, before anything else.
+    pub cgroup_entries: &'a [BorrowedFd<'a>],
     /// Namespaces to join, in order, with their `CLONE_NEW*` bit.
     pub join: &'a [(BorrowedFd<'a>, u64)],
     /// Namespaces to create only now: cgroup (after the move into the final cgroup) and time.

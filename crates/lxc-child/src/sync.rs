@@ -69,10 +69,11 @@ pub enum Step {
     Ids,
     Exec,
     StartHookMissing,
+    Cgroup,
 }
 
 impl Step {
-    const ALL: [Step; 40] = [
+    const ALL: [Step; 41] = [
         Step::Protocol,
         Step::DieWithMonitor,
         Step::SignalMask,
@@ -113,6 +114,7 @@ impl Step {
         Step::Ids,
         Step::Exec,
         Step::StartHookMissing,
+        Step::Cgroup,
     ];
 
     fn from_number(number: u32) -> Option<Step> {

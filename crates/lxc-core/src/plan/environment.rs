@@ -4,7 +4,7 @@ use std::ffi::CString;
 
 use lxc_conf::model::{EnvVar, Settings};
 
-use crate::error::{Result, cstring};
+use crate::error::Result;
 use crate::hooks::Environment;
 
 /// Init starts with nothing but this.
@@ -17,14 +17,7 @@ pub(super) fn of_init(settings: &Settings) -> Result<Vec<CString>> {
     add(&mut environment, &settings.environment_runtime);
     environment.set("container", "lxc");
     if settings.tty_max > 0 {
-        let dir = settings.tty_dir.as_deref().filter(|dir| !dir.is_empty());
-        let names: Vec<String> = (0..settings.tty_max)
-            .map(|n| match dir {
-                Some(dir) => format!("{dir}/tty{}", n + 1),
-                None => format!("pts/{n}"),
-            })
-            .collect();
-        let _ = dir;
+        let names: Vec<String> = (0..settings.tty_max).map(|n| format!("pts/{n}")).collect();
         environment.set("container_ttys", names.join(" "));
     }
     environment.strings()
@@ -42,10 +35,4 @@ fn add(environment: &mut Environment, variables: &[EnvVar]) {
     for variable in variables {
         environment.set(variable.key.as_str(), variable.value.as_str());
     }
-}
-
-/// Unused strings never reach the kernel; this keeps the type honest for tests.
-#[cfg(test)]
-pub(super) fn init_text(settings: &Settings) -> Vec<CString> {
-    cstring("").and_then(|_| of_init(settings)).unwrap_or_default()
 }

@@ -178,7 +178,7 @@ pub fn plan(input: &Input<'_>) -> Result<StartPlan> {
     }
     let dev = devices::plan(settings, &rootfs, input.mode)?;
     let (ids, groups) = identity(settings);
-    let log_level = settings.log.level.map_or("ERROR", lxc_conf::value::log_level::name);
+    let log_level = lxc_conf::value::log_level::name(Some(settings.log.level.unwrap_or(5)));
     let rootfs_mount =
         settings.rootfs.mount.clone().unwrap_or_else(|| input.host.rootfs_mount.to_string_lossy().into_owned());
     let facts = hooks::Facts {
@@ -216,7 +216,10 @@ pub fn plan(input: &Input<'_>) -> Result<StartPlan> {
         sysctls: settings
             .sysctls
             .iter()
-            .map(|s| Ok((cstring(format!("sys/{}", s.key.replace('.', "/")))?, s.value.clone().into_bytes(), s.origin.clone())))
+            .map(|s| {
+                let path = cstring(format!("sys/{}", s.key.replace('.', "/")))?;
+                Ok((path, s.value.clone().into_bytes(), s.origin.clone()))
+            })
             .collect::<Result<_>>()?,
         procs: settings.procs.iter().map(|s| (s.key.replace('.', "/"), s.value.clone(), s.origin.clone())).collect(),
         limits: limits::plan(settings)?,
