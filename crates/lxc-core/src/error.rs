@@ -33,6 +33,24 @@ pub enum ErrorKind {
     Internal,
 }
 
+impl ErrorKind {
+    const ALL: [ErrorKind; 13] = [
+        ErrorKind::NotFound,
+        ErrorKind::AlreadyExists,
+        ErrorKind::AlreadyRunning,
+        ErrorKind::NotRunning,
+        ErrorKind::Busy,
+        ErrorKind::Permission,
+        ErrorKind::Unsupported,
+        ErrorKind::Config,
+        ErrorKind::Kernel,
+        ErrorKind::Hook,
+        ErrorKind::Protocol,
+        ErrorKind::TimedOut,
+        ErrorKind::Internal,
+    ];
+}
+
 /// An error of the runtime.
 ///
 /// - Shape: `frames` outermost first, lower case, operation then object (`mount proc on /proc`); printed joined by
@@ -93,6 +111,40 @@ impl Error {
     pub fn cure(mut self, cure: impl Into<Cow<'static, str>>) -> Error {
         self.cure.get_or_insert_with(|| cure.into());
         self
+    }
+
+    /// The error as bytes, for a monitor that tells its starter.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let origin = self.origin.clone().unwrap_or_default();
+        let mut fields = vec![
+            (self.kind as u8).to_string(),
+            self.errno.map_or(0, Errno::raw_os_error).to_string(),
+            origin.file.as_deref().unwrap_or_default().to_owned(),
+            origin.line.to_string(),
+            self.cure.as_deref().unwrap_or_default().to_owned(),
+        ];
+        fields.extend(self.frames.iter().map(|frame| frame.replace('\0', "")));
+        fields.join("\0").into_bytes()
+    }
+
+    /// What `encode` made; `None` for anything else.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Error> {
+        let text = String::from_utf8_lossy(bytes);
+        let mut fields = text.split('\0');
+        let number: u8 = fields.next()?.parse().ok()?;
+        let kind = ErrorKind::ALL.into_iter().find(|kind| *kind as u8 == number)?;
+        let errno: i32 = fields.next()?.parse().ok()?;
+        let file = fields.next()?;
+        let line = fields.next()?.parse().ok()?;
+        let cure = fields.next()?;
+        let frames: Vec<Cow<'static, str>> = fields.map(|frame| Cow::Owned(frame.to_owned())).collect();
+        Some(Error {
+            kind,
+            frames,
+            errno: (errno != 0).then(|| Errno::from_raw_os_error(errno)),
+            origin: (!file.is_empty()).then(|| Origin { file: Some(file.into()), line }),
+            cure: (!cure.is_empty()).then(|| Cow::Owned(cure.to_owned())),
+        })
     }
 
     pub fn kind(&self) -> ErrorKind {
@@ -192,6 +244,18 @@ mod tests {
         let error = Error::kernel(Errno::NOENT, "open /x").context("read the config");
         assert_eq!(error.to_string(), "read the config: open /x: No such file or directory");
         assert_eq!(error.kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn an_error_survives_the_way_to_the_starter() {
+        let origin = Origin { file: Some("/c".into()), line: 4 };
+        for kind in ErrorKind::ALL {
+            let error = Error::kernel(Errno::NOENT, "open x").with_kind(kind).at(&origin).cure("make it").context("start");
+            let there = Error::decode(&error.encode()).expect("decodes");
+            assert_eq!((there.to_string(), there.kind()), (error.to_string(), kind));
+            assert_eq!((there.origin(), there.cure_text()), (Some(&origin), Some("make it")));
+        }
+        assert!(Error::decode(b"nonsense").is_none());
     }
 
     #[test]

@@ -38,14 +38,14 @@ fn close_range(first: u32, last: u32, flags: libc::c_uint) -> Result<(), Errno> 
     }
 }
 
-/// Closes every descriptor from 3 on except those in `keep`.
+/// Closes every descriptor from `first` on except those in `keep`.
 ///
-/// - Shape: `keep` need not be sorted.
+/// - Shape: `first` at least 3; `keep` need not be sorted.
 /// - Context: a daemon right after its fork; allocates.
-pub fn close_all_but(keep: &[BorrowedFd<'_>]) -> Result<(), Errno> {
-    let mut kept: Vec<u32> = keep.iter().map(|fd| fd.as_raw_fd() as u32).filter(|fd| *fd > 2).collect();
+pub fn close_all_but(first: u32, keep: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+    let mut first = first.max(3);
+    let mut kept: Vec<u32> = keep.iter().map(|fd| fd.as_raw_fd() as u32).filter(|fd| *fd >= first).collect();
     kept.sort_unstable();
-    let mut first = 3;
     for fd in kept {
         if fd > first {
             close_between(first, fd - 1)?;

@@ -3,6 +3,7 @@
 //! A plain structure that tests fill by hand: everything a plan depends on besides the configuration. Nothing here
 //! changes anything.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::error::{Result, ResultExt};
@@ -54,6 +55,16 @@ pub fn survey() -> Result<Host> {
         terminal: rustix::termios::isatty(rustix::stdio::stdin()),
         rootfs_mount: PathBuf::from(crate::paths::ROOTFS_MOUNT),
     })
+}
+
+/// The environment of this process.
+pub fn environment() -> Vec<(OsString, OsString)> {
+    std::env::vars_os().collect()
+}
+
+/// How many descriptors from 3 on a service manager passed to this program (sd_listen_fds(3)).
+pub fn passed_descriptors() -> u32 {
+    std::env::var("LISTEN_FDS").ok().and_then(|count| count.parse().ok()).filter(|count| *count < 1024).unwrap_or(0)
 }
 
 fn namespaces() -> u64 {

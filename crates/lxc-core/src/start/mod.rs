@@ -1,1 +1,151 @@
-//! Starting a container: arm, clone, shake hands, undo.
+//! Starting a container: plan, fork the monitor, arm, clone, shake hands, undo.
+//!
+//! `start` is what the caller runs; everything after the fork happens in `lifecycle`.
+
+mod arm;
+mod daemon;
+mod handshake;
+mod lifecycle;
+mod preflight;
+mod report;
+mod scripts;
+mod spawn;
+
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use lxc_conf::Config;
+use lxc_conf::model::{Item, Origin};
+
+use crate::cgroup::plan::CgroupGlobals;
+use crate::error::{Error, ErrorKind, Result, ResultExt};
+use crate::plan::{self, StartPlan};
+pub use crate::plan::{Kind, Mode};
+use crate::{cgroup, command, host};
+
+/// What to start.
+#[derive(Debug)]
+pub struct Request {
+    pub name: String,
+    pub lxcpath: PathBuf,
+    pub config_file: PathBuf,
+    pub config: Config,
+    /// `lxc.cgroup.pattern` and `lxc.cgroup.use` of lxc.conf(5).
+    pub cgroup_globals: CgroupGlobals,
+    pub argv: Option<Vec<OsString>>,
+    pub mode: Mode,
+    pub kind: Kind,
+    /// Close descriptors the caller inherited, in the foreground too (`--close-all-fds`).
+    pub close_fds: bool,
+    /// Gets the monitor's pid, without a newline; removed when the container has stopped.
+    pub pidfile: Option<PathBuf>,
+    /// The caller ends right after a daemonised start, so the monitor need not be orphaned by a second fork.
+    pub caller_exits: bool,
+}
+
+/// How a start ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The container is RUNNING, its monitor in the background.
+    Daemonised,
+    /// A foreground container has stopped; the wait status of its init.
+    Exited { wait_status: i32 },
+}
+
+/// A start that is ready to happen: the plan, and what the configuration is still needed for.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub request: Request,
+    pub plan: StartPlan,
+}
+
+/// Starts a container.
+///
+/// - Errors: `AlreadyRunning`; everything `plan` and the pre-flight checks find, before anything has been changed; and
+///   what went wrong on the way up, after everything has been undone.
+/// - Context: a single-threaded process: both modes fork or clone.
+pub fn start(request: Request) -> Result<Outcome> {
+    lxc_sys::clone::SingleThreaded::check().what(|| "start a container from a process with several threads")?;
+    // ORDER: the socket first: it is what says "already running", and it keeps a second starter out.
+    let listener = command::bind_listener(&request.lxcpath, &request.name)?;
+    refuse_unfinished(&request)?;
+    let prepared = prepare(request)?;
+    preflight::check(&prepared.plan, prepared.request.config.settings())?;
+    match prepared.request.mode {
+        Mode::Foreground => {
+            if prepared.request.close_fds {
+                daemon::close_inherited(&[&listener])?;
+            }
+            let wait_status = lifecycle::run(prepared, listener, None)?;
+            Ok(Outcome::Exited { wait_status })
+        }
+        Mode::Daemon => daemon::start(prepared, listener),
+    }
+}
+
+/// A `partial` file says that lxc-create has not finished.
+fn refuse_unfinished(request: &Request) -> Result<()> {
+    let partial = request.lxcpath.join(&request.name).join("partial");
+    if !partial.exists() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Busy, format!("container {} is still being created", request.name))
+        .cure(format!("wait for lxc-create; if none runs, remove {} or destroy the container", partial.display())))
+}
+
+/// Looks at the host and makes the plan.
+pub(crate) fn prepare(request: Request) -> Result<Prepared> {
+    let settings = request.config.settings();
+    let host = host::survey()?;
+    let layout = cgroup::layout::survey(host.euid, settings.cgroup.relative)?;
+    let fstab = match &settings.mounts.fstab {
+        Some(path) => read_fstab(Path::new(path), &settings.origin("lxc.mount.fstab").cloned().unwrap_or_default())?,
+        None => Vec::new(),
+    };
+    let environment = host::environment();
+    let boot_id = boot_id()?;
+    let plan = plan::plan(&plan::Input {
+        name: &request.name,
+        lxcpath: &request.lxcpath,
+        config_file: &request.config_file,
+        settings,
+        host: &host,
+        cgroups: &layout,
+        cgroup_globals: &request.cgroup_globals,
+        fstab: &fstab,
+        environment: &environment,
+        argv: request.argv.as_deref(),
+        kind: request.kind,
+        mode: request.mode,
+        boot_id: &boot_id,
+    })?;
+    Ok(Prepared { request, plan })
+}
+
+fn read_fstab(path: &Path, origin: &Origin) -> Result<Vec<Item<String>>> {
+    let text = std::fs::read_to_string(path)
+        .what(|| format!("read {} (lxc.mount.fstab)", path.display()))
+        .map_err(|error| error.at(origin))?;
+    let file: std::sync::Arc<str> = path.to_string_lossy().into();
+    Ok(text
+        .lines()
+        .enumerate()
+        .map(|(index, line)| (index, line.trim()))
+        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+        .map(|(index, line)| Item {
+            value: line.to_owned(),
+            origin: Origin { file: Some(file.clone()), line: index as u32 + 1 },
+        })
+        .collect())
+}
+
+/// A random UUID (version 4) in the text form of /proc/sys/kernel/random/boot_id.
+fn boot_id() -> Result<String> {
+    std::fs::read_to_string("/proc/sys/kernel/random/uuid")
+        .map(|text| text.trim().to_owned())
+        .what(|| "read /proc/sys/kernel/random/uuid")
+}
+
+/// Descriptors of the container that outlive its start.
+pub(crate) type Fds = Vec<OwnedFd>;

@@ -1,0 +1,182 @@
+//! Everything that needs privilege or descriptors in the host's context, opened before the clone.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use lxc_conf::model::{IdKind, Ns};
+use lxc_sys::proc::ProcFs;
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{PidfdFlags, pidfd_open};
+
+use super::Prepared;
+use crate::command::Client;
+use crate::error::{Error, ErrorKind, Result, ResultExt};
+use crate::idmap;
+use crate::plan::{ConsolePlan, Join, Mode as StartMode, StartPlan};
+use crate::rootfs::RootfsPlan;
+use crate::seccomp;
+
+/// A pty of the host's devpts.
+#[derive(Debug)]
+pub(super) struct HostPty {
+    pub ptx: OwnedFd,
+    pub pts: OwnedFd,
+}
+
+/// What the clone and the child need, besides the plan.
+#[derive(Debug)]
+pub(super) struct Armed {
+    /// The monitor's and the child's end of the handshake.
+    pub sync: (OwnedFd, OwnedFd),
+    pub proc: ProcFs,
+    /// pidfd of this process.
+    pub monitor: OwnedFd,
+    pub joins: Vec<(OwnedFd, Ns)>,
+    /// Keeps the root file system's file system from being remounted read-only by the container.
+    pub pin: Option<OwnedFd>,
+    pub console: Option<HostPty>,
+    /// Read and write end for the output of hooks in the child.
+    pub hook_output: Option<(OwnedFd, OwnedFd)>,
+    pub seccomp: Option<seccomp::Program>,
+}
+
+/// Opens it all.
+///
+/// - Context: monitor, after the pre-start hooks.
+pub(super) fn arm(prepared: &Prepared, hooks_in_child: bool) -> Result<Armed> {
+    let plan = &prepared.plan;
+    let sync = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+        .what(|| "make a socket pair for the container's init")?;
+    let proc = ProcFs::open().what(|| "open /proc").map_err(|error| error.cure("mount a proc file system on /proc"))?;
+    let monitor = pidfd_open(rustix::process::getpid(), PidfdFlags::empty()).what(|| "open a pidfd of the monitor")?;
+    let joins = plan
+        .namespaces
+        .join
+        .iter()
+        .map(|join| Ok((open_namespace(&prepared.request.lxcpath, join)?, join.ns)))
+        .collect::<Result<_>>()?;
+    let seccomp = match &plan.seccomp {
+        Some((path, origin)) => load_policy(prepared, Path::new(path)).map_err(|error| error.at(origin))?,
+        None => None,
+    };
+    Ok(Armed {
+        sync,
+        proc,
+        monitor,
+        joins,
+        pin: pin_rootfs(plan)?,
+        console: match plan.dev.console {
+            ConsolePlan::Host => Some(open_host_pty(plan)?),
+            ConsolePlan::None | ConsolePlan::Inside => None,
+        },
+        hook_output: match hooks_in_child {
+            true => Some(pipe_with(PipeFlags::CLOEXEC).what(|| "make a pipe for hook output")?),
+            false => None,
+        },
+        seccomp,
+    })
+}
+
+fn load_policy(prepared: &Prepared, path: &Path) -> Result<Option<seccomp::Program>> {
+    seccomp::load(path, prepared.request.config.settings())
+}
+
+/// A namespace of another container, a process, or a file.
+fn open_namespace(lxcpath: &Path, join: &Join) -> Result<OwnedFd> {
+    let target = join.target.value.as_str();
+    let word = join.ns.word();
+    let open = |path: String| {
+        openat(CWD, path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .what(|| format!("open the {word} namespace {path} (lxc.namespace.share.{word})"))
+            .map_err(|error| error.at(&join.target.origin))
+    };
+    if target.starts_with('/') && Path::new(target).is_file() {
+        return open(target.to_owned());
+    }
+    if let Ok(pid) = target.parse::<u32>() {
+        return open(format!("/proc/{pid}/ns/{word}"));
+    }
+    let (lxcpath, name) = match target.rsplit_once('/') {
+        Some((path, name)) if target.starts_with('/') => (Path::new(path), name),
+        _ => (lxcpath, target),
+    };
+    let pid = Client::new(lxcpath, name).init_pid().map_err(|error| {
+        error
+            .context(format!("find the {word} namespace of container {name} (lxc.namespace.share.{word})"))
+            .at(&join.target.origin)
+            .cure(format!("start container {name} first"))
+    })?;
+    open(format!("/proc/{pid}/ns/{word}"))
+}
+
+/// `.lxc_keep`, open for writing and unlinked: the kernel refuses to remount its file system read-only meanwhile.
+///
+/// COMPAT: the original pins directories of privileged containers only, and goes on when it cannot.
+fn pin_rootfs(plan: &StartPlan) -> Result<Option<OwnedFd>> {
+    let RootfsPlan::Dir { source, .. } = &plan.rootfs else { return Ok(None) };
+    if !plan.idmap.is_empty() {
+        return Ok(None);
+    }
+    let dir = openat(CWD, source.as_c_str(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .what(|| format!("open the root file system {}", source.to_string_lossy()))?;
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match openat(&dir, c".lxc_keep", flags, Mode::from_raw_mode(0o600)) {
+        Ok(pin) => {
+            let _ = rustix::fs::unlinkat(&dir, c".lxc_keep", rustix::fs::AtFlags::empty());
+            Ok(Some(pin))
+        }
+        Err(Errno::ROFS) => Ok(None),
+        Err(errno) => {
+            tracing::debug!("root file system {} is not pinned: {errno}", source.to_string_lossy());
+            Ok(None)
+        }
+    }
+}
+
+fn open_host_pty(plan: &StartPlan) -> Result<HostPty> {
+    use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let ptx = openpt(flags).what(|| "open /dev/ptmx for the console")?;
+    unlockpt(&ptx).what(|| "unlock the console's pty")?;
+    let pts = ioctl_tiocgptpeer(&ptx, flags).what(|| "open the console's pty")?;
+    if !plan.idmap.is_empty()
+        && let Some(uid) = idmap::host_id(&plan.idmap, IdKind::User, 0)
+    {
+        let owner = rustix::fs::Uid::from_raw(uid);
+        rustix::fs::fchown(&pts, Some(owner), None).what(|| "give the console's pty to the container's root")?;
+    }
+    Ok(HostPty { ptx, pts })
+}
+
+impl Armed {
+    /// Namespaces to join, as the child wants them; pid namespaces are joined before the clone instead.
+    pub(super) fn join_list(&self) -> Vec<(BorrowedFd<'_>, u64)> {
+        self.joins.iter().filter(|(_, ns)| *ns != Ns::Pid).map(|(fd, ns)| (fd.as_fd(), ns.clone_flag())).collect()
+    }
+
+    /// The pid namespace init shall be born in.
+    pub(super) fn pid_namespace(&self) -> Option<BorrowedFd<'_>> {
+        self.joins.iter().find(|(_, ns)| *ns == Ns::Pid).map(|(fd, _)| fd.as_fd())
+    }
+}
+
+/// What init gets as standard streams.
+///
+/// Source: observed on the original: a daemonised init has /dev/null, whatever its console; in the foreground the console
+/// pty, or the caller's own streams when there is no console.
+pub(super) fn stdio(plan: &StartPlan) -> lxc_child::script::Stdio {
+    use lxc_child::script::Stdio;
+    match (plan.mode, plan.dev.console) {
+        (StartMode::Daemon, _) => Stdio::Null,
+        (StartMode::Foreground, ConsolePlan::None) => Stdio::Inherit,
+        (StartMode::Foreground, _) => Stdio::Console,
+    }
+}
+
+/// For the unreachable: a plan that promised a descriptor and none was opened.
+pub(super) fn missing(what: &'static str) -> Error {
+    Error::new(ErrorKind::Internal, what)
+}

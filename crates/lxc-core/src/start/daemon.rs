@@ -1,0 +1,128 @@
+//! The fork of the monitor and how its starter learns of the outcome.
+//!
+//! The starter gets the first state after STARTING on a socket, as the original's does, and on a failure the error itself
+//! through a pipe that stays open until the monitor has cleaned up.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use lxc_sys::clone::{Forked, SingleThreaded, exit_now, fork};
+use lxc_sys::fd::{close_all_but, dup_onto};
+use lxc_sys::pidfd::reap;
+use rustix::fs::{Mode, OFlags};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use super::{Outcome, Prepared, lifecycle};
+use crate::error::{Error, ErrorKind, Result, ResultExt};
+use crate::state::{self, State};
+
+/// What the monitor tells its starter.
+#[derive(Debug)]
+pub(super) struct Starter {
+    pub socket: OwnedFd,
+    pub report: OwnedFd,
+}
+
+impl Starter {
+    /// Sends the reason of a failure; must come before the state that says so.
+    pub(super) fn explain(&self, error: &Error) {
+        let Ok(copy) = self.report.try_clone() else { return };
+        // A starter that is gone does not need to know.
+        let _ = File::from(copy).write_all(&error.encode());
+    }
+}
+
+/// Forks the monitor and waits until the container runs or has failed.
+pub(super) fn start(prepared: Prepared, listener: OwnedFd) -> Result<Outcome> {
+    let token = SingleThreaded::check().what(|| "fork the monitor from a process with several threads")?;
+    let (mine, socket) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+        .what(|| "make a socket pair for the monitor")?;
+    let (explanation, report) = pipe_with(PipeFlags::CLOEXEC).what(|| "make a pipe for the monitor")?;
+    match fork(&token).what(|| "fork the monitor")? {
+        Forked::Child => {
+            drop(mine);
+            drop(explanation);
+            if !prepared.request.caller_exits {
+                // Orphaned at once, so that a long-lived caller need not reap the monitor.
+                match fork(&SingleThreaded::after_clone()) {
+                    Ok(Forked::Child) => {}
+                    Ok(Forked::Parent(_)) => exit_now(0),
+                    Err(_) => exit_now(1),
+                }
+            }
+            exit_now(monitor(prepared, listener, Starter { socket, report }))
+        }
+        Forked::Parent(child) => {
+            drop(socket);
+            drop(report);
+            drop(listener);
+            if !prepared.request.caller_exits {
+                reap(child.pidfd.as_fd()).what(|| "reap the monitor's parent")?;
+            }
+            outcome(mine, explanation)
+        }
+    }
+}
+
+fn outcome(mine: OwnedFd, explanation: OwnedFd) -> Result<Outcome> {
+    let told = state::announce::read_start_result(&mine);
+    if matches!(told, Ok(State::Running)) {
+        return Ok(Outcome::Daemonised);
+    }
+    // End of file comes when the monitor is gone: by then it has put everything away.
+    let mut bytes = Vec::new();
+    let _ = File::from(explanation).read_to_end(&mut bytes);
+    Err(Error::decode(&bytes).unwrap_or_else(|| {
+        Error::new(ErrorKind::Internal, "the monitor ended without saying why")
+            .cure("look at the log file (--logfile, --logpriority=DEBUG)")
+    }))
+}
+
+/// The monitor's whole life; returns its exit code.
+fn monitor(prepared: Prepared, listener: OwnedFd, starter: Starter) -> i32 {
+    let name = prepared.request.name.clone();
+    if let Err(error) = detach(&prepared, &[listener.as_fd(), starter.socket.as_fd(), starter.report.as_fd()]) {
+        starter.explain(&error);
+        return 1;
+    }
+    match lifecycle::run(prepared, listener, Some(starter)) {
+        Ok(_) => 0,
+        Err(error) => {
+            tracing::error!("{error}");
+            tracing::error!("container {name} did not start");
+            1
+        }
+    }
+}
+
+/// Leaves the starter's session, directory, descriptors and title behind.
+fn detach(prepared: &Prepared, keep: &[BorrowedFd<'_>]) -> Result<()> {
+    rustix::process::setsid().what(|| "start a new session for the monitor")?;
+    rustix::process::chdir("/").what(|| "enter /")?;
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).what(|| "open /dev/null")?;
+    for number in 0..3 {
+        dup_onto(null.as_fd(), number).what(|| "redirect the monitor's standard streams")?;
+    }
+    drop(null);
+    close_inherited_fds(keep)?;
+    let title = format!("[lxc monitor] {} {}", prepared.request.lxcpath.display(), prepared.request.name);
+    if let Err(errno) = lxc_sys::title::set_title(&title) {
+        tracing::debug!("the monitor keeps its starter's title: {errno}");
+    }
+    Ok(())
+}
+
+/// Closes what the caller inherited, keeping `keep`, the log and a range passed by the service manager (LISTEN_FDS).
+pub(super) fn close_inherited(keep: &[&OwnedFd]) -> Result<()> {
+    let keep: Vec<BorrowedFd<'_>> = keep.iter().map(|fd| fd.as_fd()).collect();
+    close_inherited_fds(&keep)
+}
+
+fn close_inherited_fds(keep: &[BorrowedFd<'_>]) -> Result<()> {
+    let log = crate::log::descriptor();
+    let mut all: Vec<BorrowedFd<'_>> = keep.to_vec();
+    all.extend(log.as_ref().map(AsFd::as_fd));
+    close_all_but(3 + crate::host::passed_descriptors(), &all).what(|| "close inherited descriptors")
+}

@@ -1,0 +1,144 @@
+//! The clone of init: the plan and the armed descriptors are lent to the child, then cloned away.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use lxc_child::script::{self, Console, Dev, Groups, Hook, InitScript, LsmLabel, Network, Program, Seccomp};
+use lxc_conf::model::HookKind;
+use lxc_sys::clone::{Child, CloneArgs, SingleThreaded, into};
+use lxc_sys::exec::Image;
+use lxc_sys::ns;
+use lxc_sys::signal::Mask;
+
+use super::arm::{Armed, missing, stdio};
+use crate::error::{Result, ResultExt, cstring};
+use crate::hooks::program;
+use crate::plan::script::{ChildHooks, console_inside, devpts_params, nodes, symlinks};
+use crate::plan::{ConsolePlan, Kind, StartPlan};
+
+/// Clones init.
+///
+/// - Shape: `cgroup` is the unified payload cgroup to be born in; `entries` the files of the others.
+/// - Context: monitor, single-threaded; payload cgroups exist.
+pub(super) fn spawn(
+    plan: &StartPlan,
+    armed: &Armed,
+    hooks: &ChildHooks,
+    mask: Mask,
+    cgroup: Option<BorrowedFd<'_>>,
+    entries: &[OwnedFd],
+) -> Result<Child> {
+    let image = Image::new(plan.argv.clone(), plan.environment.clone());
+    let start_program = plan.hooks_of(HookKind::Start).first().map(|hook| program(&hook.command));
+    let start_program = start_program.map(|path| cstring(path.trim_start_matches('/'))).transpose()?;
+    let mount_params: Vec<_> = plan.mounts.iter().map(crate::mounts::MountPlan::params).collect();
+    let mounts: Vec<_> = plan.mounts.iter().zip(&mount_params).map(|(mount, params)| mount.op(params)).collect();
+    let cgroup_params: Vec<_> = plan.cgroup_mounts.iter().map(crate::mounts::MountPlan::params).collect();
+    let cgroup_mounts: Vec<_> =
+        plan.cgroup_mounts.iter().zip(&cgroup_params).map(|(mount, params)| mount.op(params)).collect();
+    let sysctls: Vec<_> = plan.sysctls.iter().map(|(path, value, _)| (path.as_c_str(), value.as_slice())).collect();
+    let nodes = nodes(&plan.dev);
+    let devpts = devpts_params(&plan.dev);
+    let joins = armed.join_list();
+    let entries: Vec<BorrowedFd<'_>> = entries.iter().map(AsFd::as_fd).collect();
+    let pre_mount = lend(&hooks.pre_mount);
+    let mount = lend(&hooks.mount);
+    let autodev = lend(&hooks.autodev);
+    let start = lend(&hooks.start);
+    let console = match plan.dev.console {
+        ConsolePlan::None => Console::None,
+        ConsolePlan::Inside => Console::Inside,
+        ConsolePlan::Host => {
+            let pty = armed.console.as_ref().ok_or_else(|| missing("the console's pty was not opened"))?;
+            Console::Host { tty: pty.pts.as_fd() }
+        }
+    };
+    let script = InitScript {
+        sync: armed.sync.1.as_fd(),
+        monitor: armed.monitor.as_fd(),
+        proc: &armed.proc,
+        mask,
+        cgroup_entries: &entries,
+        join: &joins,
+        unshare_late: plan.namespaces.late.iter().fold(0, |flags, ns| flags | ns.clone_flag()),
+        time_offsets: &plan.time_offsets,
+        become_root: plan.become_root,
+        network: Network {
+            send_socket: plan.network.needs_netlink(),
+            raise_loopback: plan.network.child_raises_loopback(),
+        },
+        hooks: script::Hooks {
+            pre_mount: &pre_mount,
+            mount: &mount,
+            autodev: &autodev,
+            start: &start,
+            output: armed.hook_output.as_ref().map(|(_, write)| write.as_fd()),
+            start_program: start_program.as_deref(),
+        },
+        rootfs: plan.rootfs.script(),
+        hostname: plan.hostname.as_deref(),
+        new_session_keyring: plan.new_session_keyring,
+        dev: Dev {
+            tmpfs_size: plan.dev.tmpfs_size.as_deref(),
+            nodes: &nodes,
+            symlinks: symlinks(&plan.dev),
+            devpts: devpts.as_ref().map(|params| params.as_slice()),
+            console,
+            tty_dir: plan.dev.tty_dir.as_deref(),
+            ttys: plan.dev.ttys,
+            has_rootfs: plan.rootfs.is_own(),
+            console_inside: console_inside(&plan.dev),
+        },
+        mounts: &mounts,
+        cgroup_mounts: &cgroup_mounts,
+        boot_id: plan.boot_id.as_deref(),
+        personality: plan.personality,
+        sysctls: &sysctls,
+        drop_capabilities: plan.drop_capabilities,
+        lsm: plan.lsm.as_ref().map(|label| LsmLabel { file: label_file(label.file), label: label.label.as_bytes() }),
+        no_new_privs: plan.no_new_privs,
+        seccomp: armed
+            .seccomp
+            .as_ref()
+            .map(|program| Seccomp { program: program.filters.as_slice(), notify: program.notify }),
+        stdio: stdio(plan),
+        cwd: plan.cwd.as_deref(),
+        groups: match &plan.groups {
+            Some(groups) => Groups::Set(groups),
+            None => Groups::Keep,
+        },
+        ids: plan.ids,
+        death_signal: plan.death_signal,
+        program: match plan.kind {
+            Kind::Start => Program::Exec(&image),
+            Kind::Execute => Program::UnderMiniInit(&image),
+        },
+    };
+    let token = SingleThreaded::check().what(|| "clone init from a process with several threads")?;
+    let args = CloneArgs { flags: plan.namespaces.clone_flags(), cgroup };
+    let what = || format!("clone init into new namespaces ({:#x})", args.flags);
+    let Some(pid_namespace) = armed.pid_namespace() else {
+        return into(&token, &args, lxc_child::init, &script).what(what);
+    };
+    // setns(2) with a pid namespace moves only the children made afterwards; the monitor goes back at once.
+    let own = rustix::fs::open(
+        "/proc/self/ns/pid",
+        rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC,
+        rustix::fs::Mode::empty(),
+    )
+    .what(|| "open the monitor's pid namespace")?;
+    ns::join(pid_namespace, 0).what(|| "enter the shared pid namespace")?;
+    let child = into(&token, &args, lxc_child::init, &script).what(what);
+    ns::join(own.as_fd(), 0).what(|| "return to the monitor's pid namespace")?;
+    child
+}
+
+fn lend(images: &[Image]) -> Vec<Hook<'_>> {
+    images.iter().map(|image| Hook { image }).collect()
+}
+
+fn label_file(file: &'static str) -> &'static std::ffi::CStr {
+    match file {
+        "thread-self/attr/exec" => c"thread-self/attr/exec",
+        _ => c"self/attr/exec",
+    }
+}
