@@ -171,6 +171,11 @@ impl Tree {
         Ok(self.unified().and_then(Node::payload).map(AsFd::as_fd))
     }
 
+    /// The unified cgroup the container's processes belong in, for CLONE_INTO_CGROUP.
+    pub fn payload_dir(&self) -> Option<BorrowedFd<'_>> {
+        self.unified().and_then(Node::payload).map(AsFd::as_fd)
+    }
+
     /// Moves a process into the payload's cgroups: the v1 ones, and the unified one unless it was cloned into it.
     pub fn enter_payload(&self, pid: Pid, spawned: Spawned) -> Result<()> {
         for node in &self.nodes {

@@ -138,7 +138,7 @@ fn spawn(lxcpath: &Path) -> Result<()> {
             }
             let _ = (0..=2).try_for_each(|target| dup_onto(null.as_fd(), target));
             let _ = fcntl_setfd(&theirs, FdFlags::empty());
-            let _ = close_all_but(&[theirs.as_fd()]);
+            let _ = close_all_but(3, &[theirs.as_fd()]);
             image.exec();
             exit_now(127);
         }

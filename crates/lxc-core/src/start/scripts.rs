@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::hooks::Environment;
 use crate::hooks::run::shell;
-use crate::net::script::{ScriptCall, Scripts};
+use crate::net::{ScriptCall, Scripts};
 
 /// Runs `lxc.net.N.script.*` with the environment of the container's hooks.
 #[derive(Debug)]
