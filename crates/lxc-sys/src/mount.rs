@@ -41,6 +41,11 @@ impl MountAttr {
         MountAttr { set, clear: 0, propagation: 0, userns: 0 }
     }
 
+    /// Attribute bits to clear.
+    pub const fn clearing(clear: u64) -> MountAttr {
+        MountAttr { set: 0, clear, propagation: 0, userns: 0 }
+    }
+
     /// A change of propagation alone.
     pub const fn propagating(propagation: u64) -> MountAttr {
         MountAttr { set: 0, clear: 0, propagation, userns: 0 }

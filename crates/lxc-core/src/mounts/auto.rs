@@ -97,6 +97,6 @@ fn seal(path: &std::ffi::CStr, origin: &Origin) -> MountPlan {
 /// Binds a part of something sealed onto itself, writable.
 fn unseal(path: &std::ffi::CStr, origin: &Origin) -> MountPlan {
     let mut plan = seal(path, origin);
-    plan.attr = MountAttr { clear: attr::RDONLY, ..MountAttr::default() };
+    plan.attr = MountAttr::clearing(attr::RDONLY);
     plan
 }

@@ -308,7 +308,7 @@ impl Monitor {
             return;
         }
         let request = &self.prepared.request;
-        let destroyed = crate::destroy::destroy(&crate::destroy::Request {
+        let destroyed = crate::destroy::destroy(crate::destroy::Request {
             name: &request.name,
             lxcpath: &request.lxcpath,
             settings: request.config.settings(),
