@@ -172,22 +172,25 @@ pub fn make_terminals(dir: BorrowedFd<'_>, dev: &Dev<'_>, made: &mut Made) -> Re
     };
     if dev.has_rootfs {
         let inside;
-        let pts = match dev.console {
+        let console = match dev.console {
             Console::None => None,
-            Console::Host { tty } => Some(tty),
+            Console::Host { tty, mount } => Some((tty, mount)),
             Console::Inside => {
                 let devpts = made.devpts.as_ref().ok_or(Fault::new(Step::Console, 1, Errno::NOENT))?;
-                inside = open_pty(devpts.as_fd()).map_err(console_fault(2))?;
-                let pts = &made.console.insert(inside).1;
-                Some(pts.as_fd())
+                let pty = made.console.insert(open_pty(devpts.as_fd()).map_err(console_fault(2))?);
+                inside = clone_tree(pty.1.as_fd(), false).map_err(console_fault(6))?;
+                Some((pty.1.as_fd(), inside.as_fd()))
             }
         };
-        if let Some(pts) = pts {
+        if let Some((pts, mount)) = console {
             fchmod(pts, Mode::from_raw_mode(0o620)).map_err(console_fault(3))?;
+            let place = mount_file(dir, c"console").map_err(console_fault(4))?;
+            attach(mount, place.as_fd()).map_err(console_fault(5))?;
             if let Some(tty_dir) = &tty_dir {
-                bind_pty(tty_dir.as_fd(), c"console", pts).map_err(console_fault(4))?;
+                let place = mount_file(tty_dir.as_fd(), c"console").map_err(console_fault(7))?;
+                let again = clone_tree(mount, false).map_err(console_fault(8))?;
+                attach(again.as_fd(), place.as_fd()).map_err(console_fault(9))?;
             }
-            bind_pty(dir, c"console", pts).map_err(console_fault(5))?;
         }
     }
     for (index, slot) in made.ttys.iter_mut().take(dev.ttys).enumerate() {

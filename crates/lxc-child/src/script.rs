@@ -217,8 +217,9 @@ pub struct DevNode<'a> {
 pub enum Console<'a> {
     /// `lxc.console.path = none`.
     None,
-    /// A pty of the host's devpts, opened by the monitor.
-    Host { tty: BorrowedFd<'a> },
+    /// A pty of the host's devpts, opened by the monitor, and a detached mount of it: what is in the monitor's mount
+    /// namespace cannot be cloned from within the container's.
+    Host { tty: BorrowedFd<'a>, mount: BorrowedFd<'a> },
     /// To be opened from the container's own devpts.
     Inside,
 }

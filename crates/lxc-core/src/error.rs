@@ -250,7 +250,11 @@ mod tests {
     fn an_error_survives_the_way_to_the_starter() {
         let origin = Origin { file: Some("/c".into()), line: 4 };
         for kind in ErrorKind::ALL {
-            let error = Error::kernel(Errno::NOENT, "open x").with_kind(kind).at(&origin).cure("make it").context("start");
+            let error = Error::kernel(Errno::NOENT, "open x")
+                .with_kind(kind)
+                .at(&origin)
+                .cure("make it")
+                .context("start");
             let there = Error::decode(&error.encode()).expect("decodes");
             assert_eq!((there.to_string(), there.kind()), (error.to_string(), kind));
             assert_eq!((there.origin(), there.cure_text()), (Some(&origin), Some("make it")));

@@ -22,7 +22,8 @@ pub struct HookPlan {
 
 /// All hooks of a container in config order.
 pub fn plan(settings: &Settings, kind: HookKind) -> Vec<HookPlan> {
-    let plan = |item: &Item<String>| HookPlan { kind, command: item.value.clone(), origin: item.origin.clone() };
+    let plan =
+        |item: &Item<String>| HookPlan { kind, command: item.value.clone(), origin: item.origin.clone() };
     settings.hooks.of(kind).iter().map(plan).collect()
 }
 
@@ -32,7 +33,14 @@ pub fn program(command: &str) -> &str {
 }
 
 /// What a shell is given: `exec SCRIPT…` with the arguments version 0 or 1 of the hook interface wants.
-pub fn shell_line(command: &str, version: u8, name: &str, section: &str, word: &str, extra: &[String]) -> String {
+pub fn shell_line(
+    command: &str,
+    version: u8,
+    name: &str,
+    section: &str,
+    word: &str,
+    extra: &[String],
+) -> String {
     let mut line = format!("exec {command}");
     if version == 0 {
         for word in [name, section, word] {

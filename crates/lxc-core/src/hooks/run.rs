@@ -40,8 +40,8 @@ pub fn run(
 /// Output is read until the shell has ended; a process it left behind may keep the pipe open without holding us up.
 pub fn shell(line: &str, environment: &Environment, what: &str) -> Result<()> {
     let (mut output, write): (std::fs::File, OwnedFd) = {
-        let (read, write) =
-            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).what(|| "make a pipe for hook output")?;
+        let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+            .what(|| "make a pipe for hook output")?;
         (read.into(), write)
     };
     let error_end = write.try_clone().what(|| "duplicate a pipe")?;
@@ -162,7 +162,8 @@ mod tests {
 
     #[test]
     fn a_failing_line_is_reported_with_its_last_words() {
-        let error = shell("echo a; echo broken >&2; exit 3", &Environment::default(), "the hook").expect_err("status 3");
+        let error = shell("echo a; echo broken >&2; exit 3", &Environment::default(), "the hook")
+            .expect_err("status 3");
         assert_eq!(error.to_string(), "the hook exited with status 3: broken");
     }
 

@@ -45,7 +45,8 @@ impl Lsm {
 
 /// Looks at the machine. Costs a handful of stats.
 pub fn survey() -> Result<Host> {
-    let last = std::fs::read_to_string("/proc/sys/kernel/cap_last_cap").what(|| "read /proc/sys/kernel/cap_last_cap")?;
+    let last = std::fs::read_to_string("/proc/sys/kernel/cap_last_cap")
+        .what(|| "read /proc/sys/kernel/cap_last_cap")?;
     Ok(Host {
         euid: rustix::process::geteuid().as_raw(),
         egid: rustix::process::getegid().as_raw(),
@@ -64,18 +65,25 @@ pub fn environment() -> Vec<(OsString, OsString)> {
 
 /// How many descriptors from 3 on a service manager passed to this program (sd_listen_fds(3)).
 pub fn passed_descriptors() -> u32 {
-    std::env::var("LISTEN_FDS").ok().and_then(|count| count.parse().ok()).filter(|count| *count < 1024).unwrap_or(0)
+    std::env::var("LISTEN_FDS")
+        .ok()
+        .and_then(|count| count.parse().ok())
+        .filter(|count| *count < 1024)
+        .unwrap_or(0)
 }
 
 fn namespaces() -> u64 {
     lxc_conf::model::Ns::ALL
         .iter()
-        .filter(|ns| rustix::fs::access(format!("/proc/self/ns/{}", ns.word()), rustix::fs::Access::EXISTS).is_ok())
+        .filter(|ns| {
+            rustix::fs::access(format!("/proc/self/ns/{}", ns.word()), rustix::fs::Access::EXISTS).is_ok()
+        })
         .fold(0, |bits, ns| bits | ns.clone_flag())
 }
 
 fn lsm() -> Lsm {
-    let enabled = std::fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with(b"Y"));
+    let enabled =
+        std::fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with(b"Y"));
     if enabled {
         Lsm::AppArmor
     } else if rustix::fs::access("/sys/fs/selinux/enforce", rustix::fs::Access::EXISTS).is_ok() {

@@ -39,13 +39,18 @@ pub fn write(proc: &ProcFs, pid: i32, maps: &[IdMap]) -> Result<()> {
 fn run_helper(helper: &str, pid: i32, text: &str) -> Result<()> {
     let output = Command::new(helper).arg(pid.to_string()).args(text.split_whitespace()).output();
     let output = output.what(|| format!("run {helper}")).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => error.cure("install the package that has newuidmap and newgidmap (Debian: uidmap)"),
+        ErrorKind::NotFound => {
+            error.cure("install the package that has newuidmap and newgidmap (Debian: uidmap)")
+        }
         _ => error,
     })?;
     if output.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(Error::new(ErrorKind::Permission, format!("{helper} refused the map {:?}: {}", text.trim(), said.trim()))
-        .cure("compare lxc.idmap with the caller's lines in /etc/subuid and /etc/subgid"))
+    Err(Error::new(
+        ErrorKind::Permission,
+        format!("{helper} refused the map {:?}: {}", text.trim(), said.trim()),
+    )
+    .cure("compare lxc.idmap with the caller's lines in /etc/subuid and /etc/subgid"))
 }

@@ -72,10 +72,9 @@ fn build(entry: &MountEntry, target: String, origin: &Origin) -> Result<MountPla
         }
     } else if options.is_bind() {
         match options.relative {
-            true => MountKind::BindInside {
-                source: cstring(entry.source.trim_start_matches('/'))?,
-                recursive,
-            },
+            true => {
+                MountKind::BindInside { source: cstring(entry.source.trim_start_matches('/'))?, recursive }
+            }
             false => MountKind::Bind { source, recursive },
         }
     } else if entry.fstype == "none" && options.propagation.is_some() {
@@ -165,11 +164,15 @@ pub fn attributes(options: &MountOptions) -> MountAttr {
 ///
 /// - Errors: `Config` for words that do not belong there, `Unsupported` for `idmap=`.
 pub fn rootfs_attributes(text: &str, origin: &Origin) -> Result<MountAttr> {
-    let options = mount_entry::parse_options(text)
-        .map_err(|error| Error::new(ErrorKind::Config, format!("lxc.rootfs.options = {text}: {error}")).at(origin))?;
+    let options = mount_entry::parse_options(text).map_err(|error| {
+        Error::new(ErrorKind::Config, format!("lxc.rootfs.options = {text}: {error}")).at(origin)
+    })?;
     if options.idmap.is_some() {
-        return Err(Error::new(ErrorKind::Unsupported, "an idmapped root file system (lxc.rootfs.options = idmap=)")
-            .at(origin));
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "an idmapped root file system (lxc.rootfs.options = idmap=)",
+        )
+        .at(origin));
     }
     let mut attr = attributes(&options);
     attr.propagation = options.propagation.map_or(0, |p| p.flag);
@@ -191,7 +194,9 @@ mod tests {
 
     #[test]
     fn targets_are_relative_or_below_one_of_the_container_s_names() {
-        for line in ["/a b none bind 0 0", "/a /srv/c1/b none bind 0 0", "/a /var/lib/lxc/c1/rootfs/b none bind 0 0"] {
+        for line in
+            ["/a b none bind 0 0", "/a /srv/c1/b none bind 0 0", "/a /var/lib/lxc/c1/rootfs/b none bind 0 0"]
+        {
             assert_eq!(planned(line, &roots()).as_deref(), Ok("bind /a on /b"), "{line}");
         }
         assert!(planned("/a /srv/c11/b none bind 0 0", &roots()).is_err_and(|why| why.contains("outside")));
@@ -202,7 +207,8 @@ mod tests {
     #[test]
     fn options_become_attributes_parameters_and_creation() {
         assert_eq!(
-            planned("tmpfs tmp tmpfs rw,nosuid,noatime,size=10m,mode=1777,create=dir,optional 0 0", &roots()).as_deref(),
+            planned("tmpfs tmp tmpfs rw,nosuid,noatime,size=10m,mode=1777,create=dir,optional 0 0", &roots())
+                .as_deref(),
             Ok("mount tmpfs tmpfs on /tmp size=10m mode=1777 nosuid noatime create=dir optional")
         );
         assert_eq!(

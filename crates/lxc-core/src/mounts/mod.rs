@@ -12,7 +12,6 @@ use lxc_child::script::{self, Create, Propagation, Resolve};
 use lxc_conf::model::Origin;
 use lxc_sys::mount::{MountAttr, attr};
 
-
 /// One mount, owned; `op` lends it to the child.
 #[derive(Clone, Debug)]
 pub struct MountPlan {
@@ -84,7 +83,9 @@ impl MountPlan {
             MountKind::Classic { fstype, source, flags, data } => {
                 script::MountKind::Classic { fstype, source, flags: *flags, data }
             }
-            MountKind::Bind { source, recursive } => script::MountKind::Bind { source, recursive: *recursive },
+            MountKind::Bind { source, recursive } => {
+                script::MountKind::Bind { source, recursive: *recursive }
+            }
             MountKind::BindInside { source, recursive } => {
                 script::MountKind::BindInside { source, recursive: *recursive }
             }

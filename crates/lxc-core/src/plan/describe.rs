@@ -12,9 +12,19 @@ impl fmt::Display for StartPlan {
         let kind = if self.kind == Kind::Execute { "execute" } else { "start" };
         let mode = if self.mode == Mode::Foreground { "foreground" } else { "daemon" };
         list.line(format_args!("{kind} {} in {mode} mode", self.name), None)?;
-        list.line(format_args!("namespaces: clone {} late {}", words(&self.namespaces.at_clone), words(&self.namespaces.late)), None)?;
+        list.line(
+            format_args!(
+                "namespaces: clone {} late {}",
+                words(&self.namespaces.at_clone),
+                words(&self.namespaces.late)
+            ),
+            None,
+        )?;
         for join in &self.namespaces.join {
-            list.line(format_args!("join {} of {}", join.ns.word(), join.target.value), Some(&join.target.origin))?;
+            list.line(
+                format_args!("join {} of {}", join.ns.word(), join.target.value),
+                Some(&join.target.origin),
+            )?;
         }
         for map in &self.idmap {
             let kind = if map.kind == IdKind::User { "u" } else { "g" };
@@ -54,7 +64,8 @@ impl fmt::Display for StartPlan {
             list.line(format_args!("write {value:?} to /proc/PID/{path}"), Some(origin))?;
         }
         for limit in &self.limits {
-            let text = |value: u64| if value == u64::MAX { "unlimited".to_owned() } else { value.to_string() };
+            let text =
+                |value: u64| if value == u64::MAX { "unlimited".to_owned() } else { value.to_string() };
             list.line(
                 format_args!("limit {} {}:{}", limit.name, text(limit.soft), text(limit.hard)),
                 Some(&limit.origin),
@@ -123,8 +134,10 @@ impl StartPlan {
 
     fn confinement(&self, list: &mut Lines<'_, '_>) -> fmt::Result {
         if self.drop_capabilities != 0 {
-            let numbers: Vec<String> =
-                (0..64).filter(|n| self.drop_capabilities & 1 << n != 0).map(|n: u32| n.to_string()).collect();
+            let numbers: Vec<String> = (0..64)
+                .filter(|n| self.drop_capabilities & 1 << n != 0)
+                .map(|n: u32| n.to_string())
+                .collect();
             list.line(format_args!("drop capabilities {}", numbers.join(" ")), None)?;
         }
         if let Some(label) = &self.lsm {

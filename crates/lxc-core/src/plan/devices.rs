@@ -10,7 +10,7 @@ use crate::rootfs::RootfsPlan;
 
 /// A character device of every container's /dev.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Node {
+pub(super) struct Node {
     pub name: &'static std::ffi::CStr,
     pub major: u32,
     pub minor: u32,
@@ -18,7 +18,7 @@ pub struct Node {
 }
 
 /// Source: config.md §11.
-pub const NODES: [Node; 6] = [
+pub(super) const NODES: [Node; 6] = [
     Node { name: c"full", major: 1, minor: 7, host: c"/dev/full" },
     Node { name: c"null", major: 1, minor: 3, host: c"/dev/null" },
     Node { name: c"random", major: 1, minor: 8, host: c"/dev/random" },
@@ -28,7 +28,7 @@ pub const NODES: [Node; 6] = [
 ];
 
 /// `(to, name)` below /dev.
-pub const SYMLINKS: [(&std::ffi::CStr, &std::ffi::CStr); 4] = [
+pub(super) const SYMLINKS: [(&std::ffi::CStr, &std::ffi::CStr); 4] = [
     (c"/proc/self/fd", c"fd"),
     (c"/proc/self/fd/0", c"stdin"),
     (c"/proc/self/fd/1", c"stdout"),
@@ -69,8 +69,11 @@ pub(super) fn plan(settings: &Settings, rootfs: &RootfsPlan, _mode: Mode) -> Res
     let most = lxc_child::script::MAX_TTYS;
     let ttys = settings.tty_max as usize;
     if ttys > most {
-        return Err(Error::new(ErrorKind::Unsupported, format!("lxc.tty.max = {ttys}: more than {most} ttys"))
-            .at(&settings.origin("lxc.tty.max").cloned().unwrap_or_default()));
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("lxc.tty.max = {ttys}: more than {most} ttys"),
+        )
+        .at(&settings.origin("lxc.tty.max").cloned().unwrap_or_default()));
     }
     let devpts_max = (settings.pty_max > 0 && own_tree)
         .then(|| cstring((u64::from(settings.pty_max) + u64::from(settings.tty_max)).to_string()))

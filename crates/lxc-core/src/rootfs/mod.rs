@@ -19,8 +19,19 @@ pub enum RootfsPlan {
     HostRoot,
     /// The mount namespace is not ours to change.
     Untouched,
-    Dir { source: CString, mount: CString, attr: MountAttr },
-    Overlay { data: CString, mount: CString, attr: MountAttr, lower: String, upper: String, work: String },
+    Dir {
+        source: CString,
+        mount: CString,
+        attr: MountAttr,
+    },
+    Overlay {
+        data: CString,
+        mount: CString,
+        attr: MountAttr,
+        lower: String,
+        upper: String,
+        work: String,
+    },
 }
 
 /// Parts of an `overlay:LOWER…:UPPER` path.
@@ -46,7 +57,12 @@ pub fn overlay_dirs(path: &str) -> Option<OverlayDirs> {
 /// Plans the root file system; `attr` is what `lxc.rootfs.options` asks of the mount.
 ///
 /// - Errors: `Config` for options that do not belong there; `Unsupported` for back ends that are not in yet.
-pub fn plan(settings: &Settings, host: &Host, owns_mount_namespace: bool, attr: MountAttr) -> Result<RootfsPlan> {
+pub fn plan(
+    settings: &Settings,
+    host: &Host,
+    owns_mount_namespace: bool,
+    attr: MountAttr,
+) -> Result<RootfsPlan> {
     if !owns_mount_namespace {
         return Ok(RootfsPlan::Untouched);
     }
@@ -63,7 +79,11 @@ pub fn plan(settings: &Settings, host: &Host, owns_mount_namespace: bool, attr: 
         None => "dir",
     });
     match kind {
-        "dir" => Ok(RootfsPlan::Dir { source: cstring(path.path.as_str())?, mount: cstring(mount.as_str())?, attr }),
+        "dir" => Ok(RootfsPlan::Dir {
+            source: cstring(path.path.as_str())?,
+            mount: cstring(mount.as_str())?,
+            attr,
+        }),
         "overlay" | "overlayfs" => {
             let dirs = overlay_dirs(&path.path).ok_or_else(|| {
                 fail(ErrorKind::Config, format!("lxc.rootfs.path = overlay:{}: not LOWER:UPPER", path.path))
@@ -138,7 +158,10 @@ mod tests {
     #[test]
     fn the_last_part_of_an_overlay_path_is_the_upper_directory() {
         let dirs = overlay_dirs("/a:/b:/c/delta0").expect("dirs");
-        assert_eq!((dirs.lower.as_str(), dirs.upper.as_str(), dirs.work.as_str()), ("/a:/b", "/c/delta0", "/c/work"));
+        assert_eq!(
+            (dirs.lower.as_str(), dirs.upper.as_str(), dirs.work.as_str()),
+            ("/a:/b", "/c/delta0", "/c/work")
+        );
         assert_eq!(overlay_dirs("/a"), None);
         assert_eq!(overlay_dirs("a:/b"), None);
     }

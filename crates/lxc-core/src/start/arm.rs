@@ -12,18 +12,20 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::Prepared;
+use super::pending as seccomp;
 use crate::command::Client;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::idmap;
 use crate::plan::{ConsolePlan, Join, Mode as StartMode, StartPlan};
 use crate::rootfs::RootfsPlan;
-use crate::seccomp;
 
 /// A pty of the host's devpts.
 #[derive(Debug)]
 pub(super) struct HostPty {
     pub ptx: OwnedFd,
     pub pts: OwnedFd,
+    /// A detached mount of `pts`, to be attached inside.
+    pub mount: OwnedFd,
 }
 
 /// What the clone and the child need, besides the plan.
@@ -50,8 +52,11 @@ pub(super) fn arm(prepared: &Prepared, hooks_in_child: bool) -> Result<Armed> {
     let plan = &prepared.plan;
     let sync = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
         .what(|| "make a socket pair for the container's init")?;
-    let proc = ProcFs::open().what(|| "open /proc").map_err(|error| error.cure("mount a proc file system on /proc"))?;
-    let monitor = pidfd_open(rustix::process::getpid(), PidfdFlags::empty()).what(|| "open a pidfd of the monitor")?;
+    let proc = ProcFs::open()
+        .what(|| "open /proc")
+        .map_err(|error| error.cure("mount a proc file system on /proc"))?;
+    let monitor =
+        pidfd_open(rustix::process::getpid(), PidfdFlags::empty()).what(|| "open a pidfd of the monitor")?;
     let joins = plan
         .namespaces
         .join
@@ -120,8 +125,9 @@ fn pin_rootfs(plan: &StartPlan) -> Result<Option<OwnedFd>> {
     if !plan.idmap.is_empty() {
         return Ok(None);
     }
-    let dir = openat(CWD, source.as_c_str(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .what(|| format!("open the root file system {}", source.to_string_lossy()))?;
+    let dir =
+        openat(CWD, source.as_c_str(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .what(|| format!("open the root file system {}", source.to_string_lossy()))?;
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match openat(&dir, c".lxc_keep", flags, Mode::from_raw_mode(0o600)) {
         Ok(pin) => {
@@ -146,15 +152,22 @@ fn open_host_pty(plan: &StartPlan) -> Result<HostPty> {
         && let Some(uid) = idmap::host_id(&plan.idmap, IdKind::User, 0)
     {
         let owner = rustix::fs::Uid::from_raw(uid);
-        rustix::fs::fchown(&pts, Some(owner), None).what(|| "give the console's pty to the container's root")?;
+        rustix::fs::fchown(&pts, Some(owner), None)
+            .what(|| "give the console's pty to the container's root")?;
     }
-    Ok(HostPty { ptx, pts })
+    let mount =
+        lxc_child::mounts::clone_tree(pts.as_fd(), false).what(|| "clone the console's pty as a mount")?;
+    Ok(HostPty { ptx, pts, mount })
 }
 
 impl Armed {
     /// Namespaces to join, as the child wants them; pid namespaces are joined before the clone instead.
     pub(super) fn join_list(&self) -> Vec<(BorrowedFd<'_>, u64)> {
-        self.joins.iter().filter(|(_, ns)| *ns != Ns::Pid).map(|(fd, ns)| (fd.as_fd(), ns.clone_flag())).collect()
+        self.joins
+            .iter()
+            .filter(|(_, ns)| *ns != Ns::Pid)
+            .map(|(fd, ns)| (fd.as_fd(), ns.clone_flag()))
+            .collect()
     }
 
     /// The pid namespace init shall be born in.

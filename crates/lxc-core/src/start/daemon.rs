@@ -83,7 +83,8 @@ fn outcome(mine: OwnedFd, explanation: OwnedFd) -> Result<Outcome> {
 /// The monitor's whole life; returns its exit code.
 fn monitor(prepared: Prepared, listener: OwnedFd, starter: Starter) -> i32 {
     let name = prepared.request.name.clone();
-    if let Err(error) = detach(&prepared, &[listener.as_fd(), starter.socket.as_fd(), starter.report.as_fd()]) {
+    if let Err(error) = detach(&prepared, &[listener.as_fd(), starter.socket.as_fd(), starter.report.as_fd()])
+    {
         starter.explain(&error);
         return 1;
     }
@@ -101,7 +102,8 @@ fn monitor(prepared: Prepared, listener: OwnedFd, starter: Starter) -> i32 {
 fn detach(prepared: &Prepared, keep: &[BorrowedFd<'_>]) -> Result<()> {
     rustix::process::setsid().what(|| "start a new session for the monitor")?;
     rustix::process::chdir("/").what(|| "enter /")?;
-    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).what(|| "open /dev/null")?;
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+        .what(|| "open /dev/null")?;
     for number in 0..3 {
         dup_onto(null.as_fd(), number).what(|| "redirect the monitor's standard streams")?;
     }
@@ -121,8 +123,8 @@ pub(super) fn close_inherited(keep: &[&OwnedFd]) -> Result<()> {
 }
 
 fn close_inherited_fds(keep: &[BorrowedFd<'_>]) -> Result<()> {
-    let log = crate::log::descriptor();
+    let log = crate::log::file();
     let mut all: Vec<BorrowedFd<'_>> = keep.to_vec();
-    all.extend(log.as_ref().map(AsFd::as_fd));
+    all.extend(log.as_deref().map(AsFd::as_fd));
     close_all_but(3 + crate::host::passed_descriptors(), &all).what(|| "close inherited descriptors")
 }

@@ -51,8 +51,11 @@ pub(super) fn run(
             return match last {
                 // Close-on-exec closed the child's end: the program runs.
                 Some(Milestone::Ready) => Ok(parcels),
-                _ => Err(Error::new(ErrorKind::Internal, "the container's init died while it was being set up")
-                    .cure("look at the log (--logfile, --logpriority=TRACE) and the kernel's (dmesg)")),
+                _ => Err(Error::new(
+                    ErrorKind::Internal,
+                    "the container's init died while it was being set up",
+                )
+                .cure("look at the log (--logfile, --logpriority=TRACE) and the kernel's (dmesg)")),
             };
         };
         match msg {

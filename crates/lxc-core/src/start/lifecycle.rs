@@ -14,18 +14,17 @@ use lxc_sys::{cred, ns};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::Pid;
 
+use super::Prepared;
 use super::arm::{Armed, arm};
 use super::daemon::Starter;
 use super::handshake::{self, Parcels, Steps};
+use super::pending::{self, Console, Outcome, Running, Ttys};
 use super::scripts::HostScripts;
 use super::spawn::spawn;
-use super::Prepared;
 use crate::cgroup::tree::{Spawned, Tree};
-use crate::console::{Console, Ttys};
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::hooks::{self, Environment};
 use crate::idmap;
-use crate::monitor::{self, Outcome, Running};
 use crate::net::{self, Links};
 use crate::plan::script::ChildHooks;
 use crate::state::State;
@@ -69,8 +68,8 @@ pub(super) fn run(prepared: Prepared, listener: OwnedFd, starter: Option<Starter
         unshare_mounts()?;
     }
     let mut monitor = Monitor { prepared, environment, old_mask: Mask::EMPTY };
-    let result = write_pidfile(pidfile.as_ref())
-        .and_then(|()| monitor.live(Some(listener), starter, &mut announcer));
+    let result =
+        write_pidfile(pidfile.as_ref()).and_then(|()| monitor.live(Some(listener), starter, &mut announcer));
     if let Some(path) = &pidfile {
         let _ = std::fs::remove_file(path);
     }
@@ -86,7 +85,8 @@ fn write_pidfile(path: Option<&PathBuf>) -> Result<()> {
 /// `lxc.monitor.unshare`: a mount namespace of the monitor's own, which the host does not see into.
 fn unshare_mounts() -> Result<()> {
     use rustix::mount::{MountPropagationFlags, mount_change};
-    ns::unshare(Ns::Mnt.clone_flag()).what(|| "unshare the monitor's mount namespace (lxc.monitor.unshare)")?;
+    ns::unshare(Ns::Mnt.clone_flag())
+        .what(|| "unshare the monitor's mount namespace (lxc.monitor.unshare)")?;
     mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
         .what(|| "make the monitor's mounts slaves of the host's")
 }
@@ -210,9 +210,12 @@ impl Monitor {
             listener: listener.take().ok_or_else(lost)?,
             signals: up.signals,
             veth_pairs: veth_pairs(live.links.as_ref()),
-            announcer: std::mem::replace(announcer, Announcer::new(&self.prepared.request.lxcpath, &plan.name)),
+            announcer: std::mem::replace(
+                announcer,
+                Announcer::new(&self.prepared.request.lxcpath, &plan.name),
+            ),
         };
-        let outcome = monitor::run(&mut running);
+        let outcome = pending::run(&mut running);
         let Running { cgroups, listener: back, announcer: speaker, mut console, .. } = running;
         console.finish();
         live.cgroups = cgroups;
@@ -353,7 +356,9 @@ impl Steps for Climb<'_> {
     fn cloned(&mut self) -> Result<()> {
         let plan = &self.monitor.prepared.plan;
         let tree = self.live.cgroups.as_ref().ok_or_else(lost)?;
-        if !self.in_unified && tree.plan().hierarchies.iter().any(|h| h.version == crate::cgroup::layout::Version::V2) {
+        if !self.in_unified
+            && tree.plan().hierarchies.iter().any(|h| h.version == crate::cgroup::layout::Version::V2)
+        {
             // The child has written itself into every hierarchy through the entries it was given.
             tracing::debug!("init {} was not born in its cgroup", self.pid);
         }
@@ -368,7 +373,8 @@ impl Steps for Climb<'_> {
             }
         }
         if plan.core_scheduling {
-            cred::create_core_scheduling_domain(self.pid).what(|| "make a core scheduling domain (lxc.sched.core)")?;
+            cred::create_core_scheduling_domain(self.pid)
+                .what(|| "make a core scheduling domain (lxc.sched.core)")?;
         }
         self.live.namespaces = open_namespaces(plan, self.proc, self.pid, Moment::Cloned)?;
         Ok(())
@@ -489,7 +495,12 @@ const SIGWINCH: i32 = 28;
 
 fn veth_pairs(links: Option<&Links>) -> Vec<(u32, String)> {
     links
-        .map(|links| links.iter().filter_map(|link| Some((link.index, links.veth_pair(link.index)?.to_owned()))).collect())
+        .map(|links| {
+            links
+                .iter()
+                .filter_map(|link| Some((link.index, links.veth_pair(link.index)?.to_owned())))
+                .collect()
+        })
         .unwrap_or_default()
 }
 

@@ -6,13 +6,13 @@ mod arm;
 mod daemon;
 mod handshake;
 mod lifecycle;
+mod pending;
 mod preflight;
 mod report;
 mod scripts;
 mod spawn;
 
 use std::ffi::OsString;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use lxc_conf::Config;
@@ -66,7 +66,8 @@ pub(crate) struct Prepared {
 ///   what went wrong on the way up, after everything has been undone.
 /// - Context: a single-threaded process: both modes fork or clone.
 pub fn start(request: Request) -> Result<Outcome> {
-    lxc_sys::clone::SingleThreaded::check().what(|| "start a container from a process with several threads")?;
+    lxc_sys::clone::SingleThreaded::check()
+        .what(|| "start a container from a process with several threads")?;
     // ORDER: the socket first: it is what says "already running", and it keeps a second starter out.
     let listener = command::bind_listener(&request.lxcpath, &request.name)?;
     refuse_unfinished(&request)?;
@@ -90,8 +91,9 @@ fn refuse_unfinished(request: &Request) -> Result<()> {
     if !partial.exists() {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::Busy, format!("container {} is still being created", request.name))
-        .cure(format!("wait for lxc-create; if none runs, remove {} or destroy the container", partial.display())))
+    Err(Error::new(ErrorKind::Busy, format!("container {} is still being created", request.name)).cure(
+        format!("wait for lxc-create; if none runs, remove {} or destroy the container", partial.display()),
+    ))
 }
 
 /// Looks at the host and makes the plan.
@@ -100,7 +102,9 @@ pub(crate) fn prepare(request: Request) -> Result<Prepared> {
     let host = host::survey()?;
     let layout = cgroup::layout::survey(host.euid, settings.cgroup.relative)?;
     let fstab = match &settings.mounts.fstab {
-        Some(path) => read_fstab(Path::new(path), &settings.origin("lxc.mount.fstab").cloned().unwrap_or_default())?,
+        Some(path) => {
+            read_fstab(Path::new(path), &settings.origin("lxc.mount.fstab").cloned().unwrap_or_default())?
+        }
         None => Vec::new(),
     };
     let environment = host::environment();
@@ -146,6 +150,3 @@ fn boot_id() -> Result<String> {
         .map(|text| text.trim().to_owned())
         .what(|| "read /proc/sys/kernel/random/uuid")
 }
-
-/// Descriptors of the container that outlive its start.
-pub(crate) type Fds = Vec<OwnedFd>;

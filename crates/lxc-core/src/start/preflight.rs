@@ -16,7 +16,7 @@ use crate::rootfs::RootfsPlan;
 use lxc_conf::model::Settings;
 
 /// Checks links, root file system, mount point and init program.
-pub fn check(plan: &StartPlan, settings: &Settings) -> Result<()> {
+pub(super) fn check(plan: &StartPlan, settings: &Settings) -> Result<()> {
     if !plan.hooks_of(HookKind::PreStart).is_empty() {
         return Ok(());
     }
@@ -75,7 +75,9 @@ fn make_work_dir(path: &Path) -> Result<()> {
 
 /// Looks for init in the root file system and, for an ELF file, at the machine it is for.
 fn program(plan: &StartPlan, root: &OwnedFd, settings: &Settings) -> Result<()> {
-    let Some(program) = plan.argv.first().map(|word| word.to_string_lossy().into_owned()) else { return Ok(()) };
+    let Some(program) = plan.argv.first().map(|word| word.to_string_lossy().into_owned()) else {
+        return Ok(());
+    };
     // A bare name is searched along PATH by the child.
     if !program.starts_with('/') {
         return Ok(());
@@ -95,9 +97,12 @@ fn program(plan: &StartPlan, root: &OwnedFd, settings: &Settings) -> Result<()> 
     let file = match opened {
         Ok(file) => file,
         Err(Errno::NOENT | Errno::NOTDIR) => {
-            return Err(Error::kernel(Errno::NOENT, format!("execute {program}: not in the root file system"))
-                .at(&origin)
-                .cure("set lxc.init.cmd to the container's init program, or check lxc.rootfs.path"));
+            return Err(Error::kernel(
+                Errno::NOENT,
+                format!("execute {program}: not in the root file system"),
+            )
+            .at(&origin)
+            .cure("set lxc.init.cmd to the container's init program, or check lxc.rootfs.path"));
         }
         // Unreadable, or something else that only the exec itself can judge.
         Err(_) => return Ok(()),
@@ -110,7 +115,11 @@ fn program(plan: &StartPlan, root: &OwnedFd, settings: &Settings) -> Result<()> 
     }
     Err(Error::new(
         ErrorKind::Config,
-        format!("execute {program}: it is built for {}, this machine is {}", machine_name(machine), std::env::consts::ARCH),
+        format!(
+            "execute {program}: it is built for {}, this machine is {}",
+            machine_name(machine),
+            std::env::consts::ARCH
+        ),
     )
     .at(&origin)
     .cure("use a root file system of this architecture, or install qemu-user-static with binfmt support"))

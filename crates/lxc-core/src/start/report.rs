@@ -13,10 +13,12 @@ use crate::plan::StartPlan;
 use crate::rootfs::RootfsPlan;
 
 /// The error a fault stands for.
-pub fn error(plan: &StartPlan, fault: Fault) -> Error {
+pub(super) fn error(plan: &StartPlan, fault: Fault) -> Error {
     let hook = |kind: HookKind| match (plan.hooks_of(kind).get(fault.item as usize), fault.errno) {
         (Some(hook), status) if status <= 0 => child_hook_failed(hook, -status),
-        (Some(hook), _) => kernel(fault, format!("run lxc.hook.{} {}", kind.word(), hook.command)).at(&hook.origin),
+        (Some(hook), _) => {
+            kernel(fault, format!("run lxc.hook.{} {}", kind.word(), hook.command)).at(&hook.origin)
+        }
         (None, _) => kernel(fault, format!("run a lxc.hook.{} hook", kind.word())),
     };
     match fault.step {
@@ -29,15 +31,19 @@ pub fn error(plan: &StartPlan, fault: Fault) -> Error {
             let program = hook.map_or("", |hook| crate::hooks::program(&hook.command));
             let error = kernel(fault, format!("find the start hook {program} inside the container"));
             match hook {
-                Some(hook) => error.at(&hook.origin).cure("start hooks run inside the container: put the script there"),
+                Some(hook) => {
+                    error.at(&hook.origin).cure("start hooks run inside the container: put the script there")
+                }
                 None => error,
             }
         }
         Step::Mount => mount(plan, fault),
         Step::Rootfs | Step::RootfsOptions => rootfs(plan, fault),
         Step::JoinNamespace => match plan.namespaces.join.get(fault.item as usize) {
-            Some(join) => kernel(fault, format!("join the {} namespace of {}", join.ns.word(), join.target.value))
-                .at(&join.target.origin),
+            Some(join) => {
+                kernel(fault, format!("join the {} namespace of {}", join.ns.word(), join.target.value))
+                    .at(&join.target.origin)
+            }
             None => kernel(fault, "join a namespace"),
         },
         Step::Sysctl => match plan.sysctls.get(fault.item as usize) {
@@ -56,7 +62,8 @@ pub fn error(plan: &StartPlan, fault: Fault) -> Error {
         Step::Ids => kernel(fault, format!("become uid {} gid {}", plan.ids.0, plan.ids.1))
             .cure("lxc.init.uid and lxc.init.gid must be mapped by lxc.idmap"),
         Step::Hostname => {
-            let name = plan.hostname.as_ref().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let name =
+                plan.hostname.as_ref().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             kernel(fault, format!("set the host name {name}"))
         }
         Step::LsmLabel => {
@@ -109,7 +116,7 @@ fn kernel(fault: Fault, what: impl Into<std::borrow::Cow<'static, str>>) -> Erro
 }
 
 /// A failed mount, or one that was optional.
-pub fn mount(plan: &StartPlan, fault: Fault) -> Error {
+pub(super) fn mount(plan: &StartPlan, fault: Fault) -> Error {
     let index = fault.item as usize;
     let Some(mount) = plan.mounts.iter().chain(&plan.cgroup_mounts).nth(index) else {
         return kernel(fault, "mount");

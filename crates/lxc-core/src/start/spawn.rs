@@ -31,11 +31,13 @@ pub(super) fn spawn(
     let start_program = plan.hooks_of(HookKind::Start).first().map(|hook| program(&hook.command));
     let start_program = start_program.map(|path| cstring(path.trim_start_matches('/'))).transpose()?;
     let mount_params: Vec<_> = plan.mounts.iter().map(crate::mounts::MountPlan::params).collect();
-    let mounts: Vec<_> = plan.mounts.iter().zip(&mount_params).map(|(mount, params)| mount.op(params)).collect();
+    let mounts: Vec<_> =
+        plan.mounts.iter().zip(&mount_params).map(|(mount, params)| mount.op(params)).collect();
     let cgroup_params: Vec<_> = plan.cgroup_mounts.iter().map(crate::mounts::MountPlan::params).collect();
     let cgroup_mounts: Vec<_> =
         plan.cgroup_mounts.iter().zip(&cgroup_params).map(|(mount, params)| mount.op(params)).collect();
-    let sysctls: Vec<_> = plan.sysctls.iter().map(|(path, value, _)| (path.as_c_str(), value.as_slice())).collect();
+    let sysctls: Vec<_> =
+        plan.sysctls.iter().map(|(path, value, _)| (path.as_c_str(), value.as_slice())).collect();
     let nodes = nodes(&plan.dev);
     let devpts = devpts_params(&plan.dev);
     let joins = armed.join_list();
@@ -49,7 +51,7 @@ pub(super) fn spawn(
         ConsolePlan::Inside => Console::Inside,
         ConsolePlan::Host => {
             let pty = armed.console.as_ref().ok_or_else(|| missing("the console's pty was not opened"))?;
-            Console::Host { tty: pty.pts.as_fd() }
+            Console::Host { tty: pty.pts.as_fd(), mount: pty.mount.as_fd() }
         }
     };
     let script = InitScript {
@@ -94,7 +96,10 @@ pub(super) fn spawn(
         personality: plan.personality,
         sysctls: &sysctls,
         drop_capabilities: plan.drop_capabilities,
-        lsm: plan.lsm.as_ref().map(|label| LsmLabel { file: label_file(label.file), label: label.label.as_bytes() }),
+        lsm: plan
+            .lsm
+            .as_ref()
+            .map(|label| LsmLabel { file: label_file(label.file), label: label.label.as_bytes() }),
         no_new_privs: plan.no_new_privs,
         seccomp: armed
             .seccomp
