@@ -17,8 +17,9 @@ use lxc_conf::model::{IdMap, RootfsPath};
 use lxc_conf::{ConfError, Config};
 use rustix::fs::Mode;
 
-use crate::destroy::ownership;
+use crate::destroy::{PATIENCE, ownership};
 use crate::error::{Error, ErrorKind, Result, ResultExt};
+use crate::lock::DiskLock;
 use crate::template::{self, Stdio};
 use backing::{Backing, Specs};
 use journal::Journal;
@@ -149,6 +150,8 @@ struct Storage {
 #[derive(Debug)]
 struct Plan<'a> {
     name: &'a str,
+    /// As given: locks and sockets are named after it literally.
+    lxcpath: PathBuf,
     /// The container's directory, absolute.
     dir: PathBuf,
     config: Config,
@@ -193,8 +196,9 @@ impl<'a> Plan<'a> {
         if let Rootfs::New { path, .. } = &rootfs {
             check_text(path)?;
         }
+        let lxcpath = request.lxcpath.to_owned();
         let Request { name, config, args, stdio, .. } = request;
-        Ok(Plan { name, dir, config, rootfs, template, args, stdio })
+        Ok(Plan { name, lxcpath, dir, config, rootfs, template, args, stdio })
     }
 
     fn carry_out(mut self, journal: &mut Journal) -> Result<Config> {
@@ -205,7 +209,10 @@ impl<'a> Plan<'a> {
         }
         let file = self.dir.join("config");
         let new = journal.file(&file)?;
-        save::save(&self.config, &file)?;
+        {
+            let _lock = DiskLock::acquire_within(&self.lxcpath, self.name, PATIENCE)?;
+            save::save(&self.config, &file)?;
+        }
         if new && storage.is_some() {
             // The mask of a creation is 022, whatever the caller's.
             rustix::fs::chmod(&file, CONFIG_MODE).what(|| format!("chmod {}", file.display()))?;

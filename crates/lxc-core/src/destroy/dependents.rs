@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::create::save;
 use crate::error::{Result, ResultExt};
+use crate::lock::DiskLock;
 
 /// A container by place and name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,8 +62,10 @@ pub fn originals(dir: &Path) -> Result<Vec<Reference>> {
 /// Takes `gone` off the lists of the containers it used. One that does not exist any more is skipped.
 pub fn forget(gone: &Reference, originals: &[Reference]) -> Result<()> {
     for original in originals {
-        let file = Path::new(&original.lxcpath).join(&original.name).join("lxc_snapshots");
+        let lxcpath = Path::new(&original.lxcpath);
+        let file = lxcpath.join(&original.name).join("lxc_snapshots");
         if file.is_file() {
+            let _lock = DiskLock::acquire_within(lxcpath, &original.name, super::PATIENCE)?;
             remove_from(&file, gone)?;
         }
     }

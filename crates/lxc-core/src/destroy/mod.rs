@@ -11,14 +11,19 @@ mod storage;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use lxc_conf::{Config, Settings};
 
 use crate::create;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
+use crate::lock::DiskLock;
 use crate::paths;
 use dependents::{Clones, Reference};
 use storage::Storage;
+
+/// How long another program may hold a container's lock. Programs hold it to read or write a file.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What to do with the snapshots in `snaps/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,8 +166,14 @@ impl Plan {
     }
 
     fn carry_out(self, request: &Request<'_>) -> Result<()> {
+        // ORDER: before this container is locked: a snapshot locks the container it was taken of to leave its list.
         for snapshot in &self.snapshots {
             destroy_snapshot(&self.snaps, snapshot).what(|| format!("destroy snapshot {snapshot}"))?;
+        }
+        let _lock = DiskLock::acquire_within(request.lxcpath, request.name, PATIENCE)?;
+        if request.caller == Caller::User && is_running(request.lxcpath, request.name)? {
+            let text = format!("{} was started meanwhile", request.name);
+            return Err(Error::new(ErrorKind::AlreadyRunning, text));
         }
         if let Err(error) = std::fs::remove_dir(&self.snaps)
             && error.kind() != std::io::ErrorKind::NotFound
