@@ -15,3 +15,5 @@ mod kinds;
 mod reading;
 #[path = "net_live/scripts.rs"]
 mod scripts;
+#[path = "net_live/unprivileged.rs"]
+mod unprivileged;

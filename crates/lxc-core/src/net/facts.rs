@@ -91,6 +91,11 @@ impl Facts {
         Ok(())
     }
 
+    /// The link is there and no native bridge: an Open vSwitch one.
+    pub(super) fn is_foreign_bridge(&self, name: &str) -> bool {
+        self.links.get(name).is_some_and(|facts| facts.bridge.is_none())
+    }
+
     /// Names inside, one per link.
     pub(super) fn names(&self, plan: &NetPlan) -> Vec<String> {
         let wanted = plan.links.iter().map(|link| match (&link.name, &link.kind) {

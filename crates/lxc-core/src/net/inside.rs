@@ -19,6 +19,8 @@ pub(super) struct Inside<'a> {
     pub(super) name: String,
     /// IPv4 and IPv6, `auto` already looked up.
     pub(super) gateways: [Option<Gateway>; 2],
+    /// MTU and MAC, where the device was not born with them.
+    pub(super) first: Option<Ask>,
 }
 
 /// A request and whom to blame.
@@ -56,6 +58,9 @@ pub(super) fn configure(rt: &Rt, conn: &Conn, links: &[Inside<'_>], loopback: bo
 fn device<'a>(link: &'a Inside<'a>, steps: &mut Vec<Step<'a>>) {
     let origin = &link.plan.origin;
     let mut push = |ask, gateway| steps.push(Step { ask, gateway, origin });
+    if let Some(ask) = &link.first {
+        push(ask.clone(), None);
+    }
     for net in &link.plan.addresses {
         push(request::add_address(link.index, &link.name, net), None);
     }

@@ -22,10 +22,13 @@ mod script;
 mod setup;
 mod sysctl;
 mod undo;
+mod usernic;
+mod veth;
 
 pub use addresses::{Family, addresses, addresses_of, interfaces};
 pub use links::{Link, Links};
 pub use plan::{LinkKind, LinkPlan, NetNs, NetPlan};
 pub use preflight::preflight;
 pub use script::{NoScripts, ScriptCall, ScriptKind, Scripts};
-pub use setup::{Target, configure};
+pub use setup::{Target, configure, configure_unprivileged};
+pub use usernic::UserNic;

@@ -213,9 +213,12 @@ pub(super) fn move_link(
     ask(RouteNetlinkMessage::SetLink(builder.build()), CHANGE, what)
 }
 
-/// Gives a device its MTU and, if known, its MAC.
-pub(super) fn set_link(index: u32, name: &str, mtu: u32, mac: Option<&[u8]>) -> Ask {
-    let mut builder = LinkUnspec::new_with_index(index).mtu(mtu);
+/// Gives a device an MTU and a MAC, as far as there are any.
+pub(super) fn set_link(index: u32, name: &str, mtu: Option<u32>, mac: Option<&[u8]>) -> Ask {
+    let mut builder = LinkUnspec::new_with_index(index);
+    if let Some(mtu) = mtu {
+        builder = builder.mtu(mtu);
+    }
     if let Some(mac) = mac {
         builder = builder.address(mac.to_vec());
     }

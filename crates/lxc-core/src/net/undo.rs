@@ -14,6 +14,7 @@ use super::answer::LinkFacts;
 use super::raw::Route;
 use super::request;
 use super::script::{ScriptCall, Scripts};
+use super::usernic::UserNic;
 use super::{names, ovs};
 
 /// One thing to take back.
@@ -32,6 +33,12 @@ pub(super) enum Undo {
     /// A device of the host inside the container.
     Phys(Borrowed),
     OvsPort {
+        bridge: String,
+        port: String,
+    },
+    /// The same for a user without privileges.
+    UserPort {
+        user: UserNic,
         bridge: String,
         port: String,
     },
@@ -105,6 +112,7 @@ fn step(sockets: &mut Sockets<'_>, undo: &Undo, scripts: &dyn Scripts) -> Result
         Undo::InsideLink { index, name } => delete(sockets.inside()?, *index, name),
         Undo::Phys(_) => Ok(()),
         Undo::OvsPort { bridge, port } => ovs::delete_port(bridge, port),
+        Undo::UserPort { user, bridge, port } => user.delete(sockets.netns, bridge, port),
         Undo::Proxy { index, name, addr } => {
             forgive(sockets.host()?.one(&request::delete_proxy(*index, name, *addr)).map(drop))
         }
@@ -182,7 +190,7 @@ fn give_back(sockets: &mut Sockets<'_>, borrowed: &Borrowed) -> Result<()> {
     };
     let mac = Some(borrowed.host.mac.as_slice()).filter(|mac| *mac != back.mac.as_slice() && !mac.is_empty());
     if mac.is_some() || back.mtu != borrowed.host.mtu {
-        host.one(&request::set_link(back.index, &name, borrowed.host.mtu, mac))?;
+        host.one(&request::set_link(back.index, &name, Some(borrowed.host.mtu), mac))?;
     }
     taken.map_or(Ok(()), Err)
 }
