@@ -1,2 +1,3 @@
 //! The console and the ttys of a container.
+
 pub mod proxy;
