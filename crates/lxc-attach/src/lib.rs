@@ -8,17 +8,16 @@ use std::fs::OpenOptions;
 use std::io::{IsTerminal, stderr, stdin, stdout};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use lxc_cli::tool::usage_error;
 use lxc_cli::{Ctx, exit};
-use lxc_conf::Config;
-use lxc_conf::model::{Arch, Settings};
+use lxc_conf::model::Arch;
 use lxc_core::attach::{
     self, Elevated, ElevatedSet, EnvPolicy, Environment, Namespaces, Program, Request, Terminal,
 };
+use lxc_core::{Container, ErrorKind};
 
 /// The options of `lxc-attach`.
 #[derive(clap::Args, Debug)]
@@ -85,11 +84,18 @@ pub fn run(args: Args, ctx: &Ctx) -> anyhow::Result<ExitCode> {
     }
     // Before anything of the container is touched; a process in there could reach this program's file otherwise.
     attach::seal_self()?;
-    let request = request(args, ctx)?;
+    let container = match Container::open(ctx.name(), ctx.lxcpath(), ctx.rcfile()) {
+        Ok(container) => container,
+        Err(error) => return Ok(ctx.open_failed(&error, &[])),
+    };
+    let request = request(args, ctx, &container)?;
     let attached = match attach::run(&request) {
         Ok(attached) => attached,
         Err(error) => {
             ctx.report_core(&error);
+            if error.kind() == ErrorKind::NotRunning {
+                ctx.error("Failed to get attach context");
+            }
             return Ok(ExitCode::from(exit::FAILURE));
         }
     };
@@ -114,8 +120,7 @@ fn elevation(args: &Args) -> ElevatedSet {
     }
 }
 
-fn request(args: Args, ctx: &Ctx) -> anyhow::Result<Request> {
-    let lxcpath = ctx.lxcpath().map_or_else(lxc_core::paths::default_lxcpath, Path::to_path_buf);
+fn request(args: Args, ctx: &Ctx, container: &Container) -> anyhow::Result<Request> {
     let program = match ctx.operands() {
         [] => Program::Shell,
         words => Program::Command(words.to_vec()),
@@ -125,7 +130,7 @@ fn request(args: Args, ctx: &Ctx) -> anyhow::Result<Request> {
         false => EnvPolicy::Keep,
     };
     Ok(Request {
-        settings: settings(ctx, &lxcpath)?,
+        settings: container.config().map(|config| config.settings().clone()).unwrap_or_default(),
         elevated: elevation(&args),
         namespaces: args.namespaces.map_or(Namespaces::OfContainer, Namespaces::Only),
         remount_proc_sys: args.remount_sys_proc,
@@ -136,7 +141,7 @@ fn request(args: Args, ctx: &Ctx) -> anyhow::Result<Request> {
         label: args.context,
         terminal: terminal(),
         pty_log: args.pty_log.as_deref().map(open_log).transpose()?,
-        ..Request::new(lxcpath, ctx.name(), program)
+        ..Request::new(container.lxcpath(), container.name(), program)
     })
 }
 
@@ -151,19 +156,4 @@ fn terminal() -> Terminal {
 fn open_log(path: &OsStr) -> anyhow::Result<OwnedFd> {
     let file = OpenOptions::new().append(true).create(true).mode(0o640).open(path);
     Ok(file.with_context(|| format!("open pty log {}", path.display()))?.into())
-}
-
-/// The container's configuration, or that of `--rcfile`; a running container may have none.
-fn settings(ctx: &Ctx, lxcpath: &Path) -> anyhow::Result<Settings> {
-    let own = lxcpath.join(ctx.name()).join("config");
-    let path = ctx.rcfile().unwrap_or(&own);
-    if ctx.rcfile().is_none() && !path.exists() {
-        return Ok(Settings::default());
-    }
-    let mut config = Config::new();
-    if let Err(errors) = config.load_file(path) {
-        errors.iter().for_each(|error| ctx.error(error));
-        anyhow::bail!("Failed to load config for {}", ctx.name());
-    }
-    Ok(config.settings().clone())
 }

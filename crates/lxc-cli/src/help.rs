@@ -43,7 +43,10 @@ fn value_is_optional(arg: &Arg) -> bool {
 pub fn usage(command: &Command) -> String {
     let own =
         command.get_arguments().filter(|arg| !is_common(arg) && !arg.is_positional() && !arg.is_hide_set());
-    let items = own.filter_map(usage_item).chain(COMMON_USAGE.map(str::to_owned));
+    // A tool may have a use of its own for `-o` (lxc-mount).
+    let has_o = command.get_arguments().any(|arg| arg.get_id() == "logfile" && arg.get_short().is_some());
+    let common = COMMON_USAGE.map(|item| if has_o { item.to_owned() } else { item.replace("-o|", "") });
+    let items = own.filter_map(usage_item).chain(common);
     let mut text = format!("Usage: {} ", command.get_name());
     for (index, item) in items.enumerate() {
         text.push_str(&item);

@@ -1,2 +1,4 @@
 //! Entry point of `lxc-console`.
-fn main() {}
+#![forbid(unsafe_code)]
+
+lxc_cli::main!(lxc_console);

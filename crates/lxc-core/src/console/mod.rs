@@ -1,3 +1,4 @@
 //! The console and the ttys of a container.
 
+pub mod holders;
 pub mod proxy;

@@ -129,6 +129,43 @@ impl Drop for Signals {
     }
 }
 
+/// The key that starts a command while connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Escape(Option<u8>);
+
+impl Escape {
+    /// Reads `^a` or `a` (any case).
+    ///
+    /// COMPAT: whatever is not a letter, as in `-e -1`, switches commands off.
+    ///
+    /// - Errors: nothing, or more than one key.
+    pub fn parse(text: &str) -> std::result::Result<Escape, String> {
+        let key = text.strip_prefix('^').filter(|rest| !rest.is_empty()).unwrap_or(text);
+        match key.as_bytes() {
+            [letter] if letter.is_ascii_alphabetic() => Ok(Escape(Some(letter.to_ascii_lowercase()))),
+            [_] | b"-1" => Ok(Escape(None)),
+            _ => Err(format!("{text:?} is not a key")),
+        }
+    }
+
+    /// The letter to press together with Ctrl.
+    pub fn key(self) -> Option<char> {
+        self.0.map(char::from)
+    }
+
+    /// The byte that arrives.
+    pub fn byte(self) -> Option<u8> {
+        self.0.map(|letter| letter & 0x1f)
+    }
+}
+
+/// Whether epoll(7) can wait for `fd`: terminals, pipes and sockets, not regular files or `/dev/null`.
+pub fn can_wait_for(fd: BorrowedFd<'_>) -> bool {
+    use rustix::event::epoll;
+    let Ok(set) = epoll::create(epoll::CreateFlags::CLOEXEC) else { return true };
+    epoll::add(&set, fd, epoll::EventData::new_u64(0), epoll::EventFlags::IN) != Err(Errno::PERM)
+}
+
 /// What the escape byte and the byte after it mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct EscapeState {
@@ -354,6 +391,25 @@ mod tests {
         assert_eq!(filter(&mut state, b"\x01"), (b"".to_vec(), false));
         assert_eq!(filter(&mut state, b"x"), (b"\x01x".to_vec(), false));
         assert_eq!(filter(&mut state, b"q"), (b"q".to_vec(), false));
+    }
+
+    #[test]
+    fn escapes_are_letters_and_anything_else_switches_them_off() {
+        for text in ["^a", "a", "^A", "A"] {
+            let escape = Escape::parse(text).expect("letter");
+            assert_eq!((escape.byte(), escape.key()), (Some(1), Some('a')), "{text}");
+        }
+        for text in ["-1", "-", "1", "^"] {
+            assert_eq!(Escape::parse(text).map(Escape::byte), Ok(None), "{text}");
+        }
+        assert!(Escape::parse("").is_err() && Escape::parse("ab").is_err());
+    }
+
+    #[test]
+    fn files_cannot_be_waited_for() {
+        let null = std::fs::File::open("/dev/null").expect("open");
+        let (read, _write) = rustix::pipe::pipe().expect("pipe");
+        assert!(!can_wait_for(null.as_fd()) && can_wait_for(read.as_fd()));
     }
 
     #[test]
