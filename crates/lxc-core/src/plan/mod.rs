@@ -3,6 +3,7 @@
 //! Pure: the same inputs give the same plan, and the plan printed (`Display`) is what the golden files hold. After this,
 //! nothing is decided any more: `start` opens what the plan names, clones, and executes.
 
+pub mod cgroup_mounts;
 mod describe;
 mod devices;
 mod environment;
@@ -119,6 +120,22 @@ pub struct StartPlan {
 }
 
 impl StartPlan {
+    /// The container keeps capability `number`.
+    pub fn keeps(&self, number: u8) -> bool {
+        self.drop_capabilities & 1 << number == 0
+    }
+
+    /// Another name than the first was free for the payload's cgroup: a container without a cgroup namespace sees it.
+    pub fn rename_payload(&mut self, settings: &Settings, name: &str) -> Result<()> {
+        let cgroup_namespace = self.namespaces.owns(lxc_conf::model::Ns::Cgroup);
+        if self.cgroup_mounts.is_empty() || cgroup_namespace || name == self.cgroups.payload.candidate(0) {
+            return Ok(());
+        }
+        let keeps = self.keeps(CAP_SYS_ADMIN);
+        self.cgroup_mounts = cgroup_mounts::plan(settings, &self.cgroups, name, &self.namespaces, keeps)?;
+        Ok(())
+    }
+
     pub fn hooks_of(&self, kind: HookKind) -> &[HookPlan] {
         &self.hooks[kind as usize]
     }
@@ -159,7 +176,7 @@ pub fn plan(input: &Input<'_>) -> Result<StartPlan> {
     let drop_capabilities = dropped(&settings.capabilities, input.host.last_capability);
     let keeps = |capability: u8| drop_capabilities & 1 << capability == 0;
     let mut mount_plans = Vec::new();
-    let mut cgroup_mounts = Vec::<MountPlan>::new();
+    let mut cgroup_mounts = Vec::new();
     if owns_mounts {
         mount_plans = mounts::auto::plan(settings, keeps(CAP_NET_ADMIN))?;
         if let Some(shmounts) = &settings.mounts.auto.shmounts {
@@ -175,8 +192,8 @@ pub fn plan(input: &Input<'_>) -> Result<StartPlan> {
                 }),
             }
         }
-        let _ = keeps(CAP_SYS_ADMIN);
-        cgroup_mounts = Vec::new();
+        let payload = cgroups.payload.candidate(0);
+        cgroup_mounts = cgroup_mounts::plan(settings, &cgroups, &payload, &namespaces, keeps(CAP_SYS_ADMIN))?;
     }
     let dev = devices::plan(settings, &rootfs, input.mode)?;
     let (ids, groups) = identity(settings);

@@ -164,6 +164,9 @@ impl Monitor {
         live.pin = armed.pin.take();
         tree.create_payload()?;
         tree.apply_limits()?;
+        if let Some(name) = tree.payload_name() {
+            self.prepared.plan.rename_payload(self.prepared.request.config.settings(), name)?;
+        }
         let child = clone_init(&self.prepared, &armed, &child_hooks, old_mask, tree)?;
         let (pid, in_unified) = (child.pid, child.in_cgroup);
         live.child = Some(child);
