@@ -47,9 +47,12 @@ pub struct NetPlan {
 }
 
 impl NetPlan {
-    /// Some link has to be made: the child must open a route socket in its namespace and send it up.
+    /// The monitor has something to do, a link to make or a script to run: the child must open a route socket in its
+    /// namespace, send it up and wait.
     pub fn needs_netlink(&self) -> bool {
-        self.links.iter().any(|link| link.kind != LinkKind::Empty)
+        self.links.iter().any(|link| {
+            link.kind != LinkKind::Empty || link.script_up.is_some() || link.script_down.is_some()
+        })
     }
 
     /// The child itself must raise `lo` (`lxc_sys::netlink::raise_loopback`), because nobody will ask for its socket.

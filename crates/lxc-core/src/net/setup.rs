@@ -82,10 +82,7 @@ fn make(
     made: &mut Vec<Link>,
 ) -> Result<()> {
     if !plan.needs_netlink() {
-        for link in &plan.links {
-            made.push(started(link));
-            run_up(link, scripts, made)?;
-        }
+        made.extend(plan.links.iter().map(started));
         return Ok(());
     }
     let socket = target.socket.ok_or_else(|| {

@@ -7,7 +7,7 @@ use lxc_conf::model::{Nic, NicType};
 use lxc_core::net::{NoScripts, ScriptCall, Scripts, Target, configure};
 use lxc_core::{Error, ErrorKind};
 
-use super::world::{ip, nic, planned, world};
+use super::world::{has_flag, ip, nic, planned, world};
 
 /// Records calls; fails the one whose line contains `fail`.
 #[derive(Default)]
@@ -77,18 +77,25 @@ fn a_failing_down_script_is_reported_and_stops_nothing() {
 }
 
 #[test]
-fn a_plan_without_links_needs_no_socket() {
+fn an_empty_nic_needs_the_monitor_only_for_its_scripts() {
     world(|world| {
-        let plan = planned(&[scripted(nic(NicType::Empty, ""))]);
+        let without_socket = |nics: &[Nic], scripts: &dyn Scripts| {
+            configure(&planned(nics), Target { netns: world.container.as_fd(), socket: None }, scripts)
+        };
+        let plain = planned(&[nic(NicType::Empty, "")]);
+        assert!(plain.child_raises_loopback() && !plain.needs_netlink());
+        let links = without_socket(&[nic(NicType::Empty, "")], &NoScripts).expect("configure");
+        assert_eq!(links.iter().count(), 1);
+        assert!(links.teardown(world.container.as_fd(), &NoScripts).is_empty());
+
         let recorder = Recorder::default();
-        let target = Target { netns: world.container.as_fd(), socket: None };
-        let links = configure(&plan, target, &recorder).expect("configure");
+        let links = world.configure_with(&[scripted(nic(NicType::Empty, ""))], &recorder).expect("configure");
         assert_eq!(recorder.calls.take(), ["exec /s c1 net up empty"]);
+        assert!(has_flag(&world.link_inside("lo"), "UP"), "the child leaves it to the monitor here");
         assert!(links.teardown(world.container.as_fd(), &recorder).is_empty());
         assert_eq!(recorder.calls.take(), ["exec /s c1 net down empty"]);
-        let target = Target { netns: world.container.as_fd(), socket: None };
-        let error =
-            configure(&planned(&[nic(NicType::Veth, "")]), target, &NoScripts).expect_err("no socket");
+
+        let error = without_socket(&[nic(NicType::Veth, "")], &NoScripts).expect_err("no socket");
         assert_eq!(error.kind(), ErrorKind::Internal);
     });
 }
