@@ -65,16 +65,6 @@ pub fn default_lxcpath() -> PathBuf {
     }
 }
 
-/// lxc.conf(5) of the caller, with the defaults that hold for it. A file that cannot be read counts as empty.
-pub fn system_settings() -> lxc_conf::system::SystemConfig {
-    let text = std::fs::read(system_config()).unwrap_or_default();
-    let defaults = lxc_conf::system::Defaults {
-        lxcpath: default_lxcpath().to_string_lossy().into_owned(),
-        default_config: default_config().to_string_lossy().into_owned(),
-    };
-    lxc_conf::system::SystemConfig::parse(&String::from_utf8_lossy(&text), &defaults)
-}
-
 /// `/var/log/lxc`, root's log directory.
 pub fn log_dir() -> PathBuf {
     Path::new(LOCALSTATEDIR).join("log/lxc")

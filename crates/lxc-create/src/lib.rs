@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use lxc_cli::{Ctx, exit};
+use lxc_conf::{ConfError, Config};
+use lxc_core::container;
 use lxc_core::create::backing::{Backing, Specs};
 use lxc_core::create::{self, Request};
-use lxc_core::paths;
 use lxc_core::template::{self, Stdio};
 use nix::sys::signal::{SigSet, Signal};
 
@@ -79,6 +80,10 @@ pub fn run(args: Args, ctx: &Ctx) -> anyhow::Result<ExitCode> {
         ctx.error("Use \"none\" if you really want a container without a rootfs");
         return Ok(failure);
     };
+    if let Err(path) = container::check_access(ctx.lxcpath()) {
+        ctx.error(format_args!("You lack access to {}", path.display()));
+        return Ok(failure);
+    }
     let lxcpath = match &lxcpath(ctx) {
         lxcpath if lxcpath.join(ctx.name()).join("config").exists() => {
             ctx.error("Container already exists");
@@ -104,7 +109,7 @@ pub fn run(args: Args, ctx: &Ctx) -> anyhow::Result<ExitCode> {
 }
 
 fn lxcpath(ctx: &Ctx) -> PathBuf {
-    ctx.lxcpath().map_or_else(|| PathBuf::from(paths::system_settings().lxcpath()), Path::to_owned)
+    ctx.lxcpath().map_or_else(container::default_lxcpath, Path::to_owned)
 }
 
 /// What is asked for, with the configuration loaded. Mistakes on the command line and in the file end here.
@@ -128,13 +133,14 @@ fn request<'a>(
         rbduser: args.rbduser,
     };
     specs.check(backing)?;
-    let system = paths::system_settings();
+    let system = container::system_config();
     let file = args.config.as_deref().or(ctx.rcfile());
     let default = Path::new(system.default_config());
     if file.is_none() && !default.exists() {
         ctx.note(format_args!("{} does not exist: starting from an empty configuration", default.display()));
     }
-    let config = create::initial_config(file, default)?;
+    let config = create::initial_config(file, default)
+        .inspect_err(|_| explain_as_the_original(file.unwrap_or(default), ctx))?;
     let template = Some(template).filter(|name| *name != NONE);
     if template.is_none() && config.settings().rootfs.path.is_none() && specs != Specs::default() {
         ctx.note(
@@ -143,6 +149,13 @@ fn request<'a>(
     }
     let stdio = if ctx.quiet() { Stdio::Null } else { Stdio::Inherit };
     Ok(Request { name: ctx.name(), lxcpath, config, template, args: ctx.operands(), backing, specs, stdio })
+}
+
+/// The original's texts for the mistakes in a configuration: programs look for them.
+fn explain_as_the_original(file: &Path, ctx: &Ctx) {
+    if let Err(mistakes) = Config::new().load_file(file) {
+        mistakes.iter().flat_map(ConfError::compat_texts).for_each(|text| ctx.error(text));
+    }
 }
 
 /// Creates with the usual signals held back.

@@ -1,7 +1,7 @@
 //! `lxc-destroy`: removes a container and everything that belongs to it alone.
 #![forbid(unsafe_code)]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use lxc_cli::{Ctx, exit};
 use lxc_conf::Config;
 use lxc_core::command::Client;
 use lxc_core::destroy::{self, Caller, Outcome, Request, Snapshots};
-use lxc_core::{ErrorKind, create, paths};
+use lxc_core::{Container, ErrorKind, create};
 
 /// How long `-f` waits for the monitor to clean up after the container was killed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -39,23 +39,19 @@ lxc_cli::tool!("lxc-destroy");
 /// Exit code 0 when the container is gone (or was told to stay by lxc.rootfs.managed = 0), 1 otherwise.
 pub fn run(args: Args, ctx: &Ctx) -> anyhow::Result<ExitCode> {
     let failure = ExitCode::from(exit::FAILURE);
-    let lxcpath =
-        ctx.lxcpath().map_or_else(|| PathBuf::from(paths::system_settings().lxcpath()), Path::to_owned);
-    let own = lxcpath.join(ctx.name()).join("config");
-    if create::name::check(ctx.name()).is_err() || !own.exists() {
+    if create::name::check(ctx.name()).is_err() {
         ctx.error("Container is not defined");
         return Ok(failure);
     }
-    let config = match create::load(ctx.rcfile().unwrap_or(&own)) {
-        Ok(config) => config,
-        Err(error) => {
-            ctx.report_core(&error);
-            exit::plain(format_args!("Failed to load config for {}", ctx.name()));
-            ctx.error("System error loading container");
-            return Ok(failure);
-        }
+    let container = match Container::open(ctx.name(), ctx.lxcpath(), ctx.rcfile()) {
+        Ok(container) => container,
+        Err(error) => return Ok(ctx.open_failed(&error, &["System error loading container"])),
     };
-    match destroy_it(args, ctx, &lxcpath, &config) {
+    let Some(config) = container.config().filter(|_| container.directory().join("config").exists()) else {
+        ctx.error("Container is not defined");
+        return Ok(failure);
+    };
+    match destroy_it(args, ctx, container.lxcpath(), config) {
         Ok(Outcome::Destroyed) => Ok(ExitCode::SUCCESS),
         Ok(Outcome::Kept) => {
             ctx.note("lxc.rootfs.managed = 0: destroy hooks ran, every file was kept");
