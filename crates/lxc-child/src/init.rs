@@ -1,5 +1,7 @@
 //! The container's pid 1 to be: one straight line from clone to exec.
 
+use core::convert::Infallible;
+
 use lxc_sys::clone::exit_now;
 use lxc_sys::rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use lxc_sys::rustix::fs::{CWD, Mode, OFlags, openat};
@@ -13,18 +15,13 @@ use crate::{confine, dev, hook, mini_init, mounts, rootfs};
 
 /// The entry point of the clone. Never returns: it execs, or reports why not and exits 1.
 pub extern "C" fn init(script: &InitScript<'_>) -> ! {
-    let status = match run(script) {
-        Ok(code) => code,
-        Err(fault) => {
-            // The monitor may be gone; then there is nobody to tell.
-            let _ = tell(script.sync, Msg::Fault(fault), &[]);
-            1
-        }
-    };
-    exit_now(status)
+    let Err(fault) = run(script);
+    // The monitor may be gone; then there is nobody to tell.
+    let _ = tell(script.sync, Msg::Fault(fault), &[]);
+    exit_now(1)
 }
 
-fn run(script: &InitScript<'_>) -> Result<i32, Fault> {
+fn run(script: &InitScript<'_>) -> Result<Infallible, Fault> {
     die_with_monitor(script, SIGKILL)?;
     signal::reset_dispositions();
     signal::set_mask(script.mask).map_err(|errno| Fault::new(Step::SignalMask, 0, errno))?;
@@ -132,10 +129,10 @@ fn run(script: &InitScript<'_>) -> Result<i32, Fault> {
             Err(Fault::new(Step::Exec, 0, image.exec()))
         }
         Program::UnderMiniInit(image) => {
-            // No exec closes them here: the monitor takes the end of the handshake socket for success. Nothing
-            // borrowed is used again; `exit_now` follows.
+            // No exec closes them here: the monitor takes the end of the handshake socket for success. Nothing owned or
+            // borrowed above is used or dropped any more, since this does not return.
             fd::close_between(3, u32::MAX).map_err(|errno| Fault::new(Step::Exec, 1, errno))?;
-            Ok(mini_init::run(|| {
+            exit_now(mini_init::run(|| {
                 image.exec();
                 CANNOT_EXECUTE
             }))

@@ -18,7 +18,7 @@ pub struct Host {
     /// Namespaces this kernel has, as `CLONE_NEW*` bits.
     pub namespaces: u64,
     pub lsm: Lsm,
-    /// The caller has a controlling terminal or its stdin is one (foreground starts).
+    /// One of the caller's standard streams is a terminal.
     pub terminal: bool,
     /// `LXC_ROOTFS_MOUNT` of the build.
     pub rootfs_mount: PathBuf,
@@ -53,7 +53,9 @@ pub fn survey() -> Result<Host> {
         last_capability: last.trim().parse().unwrap_or(40),
         namespaces: namespaces(),
         lsm: lsm(),
-        terminal: rustix::termios::isatty(rustix::stdio::stdin()),
+        terminal: [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()]
+            .into_iter()
+            .any(rustix::termios::isatty),
         rootfs_mount: PathBuf::from(crate::paths::ROOTFS_MOUNT),
     })
 }

@@ -74,6 +74,8 @@ pub struct StartPlan {
     pub name: String,
     pub kind: Kind,
     pub mode: Mode,
+    /// One of the caller's standard streams is a terminal.
+    pub terminal: bool,
     pub namespaces: NamespacePlan,
     pub idmap: Vec<IdMap>,
     /// Ids that are root of the new user namespace, as seen inside.
@@ -214,6 +216,7 @@ pub fn plan(input: &Input<'_>) -> Result<StartPlan> {
         name: input.name.to_owned(),
         kind: input.kind,
         mode: input.mode,
+        terminal: input.host.terminal,
         become_root,
         idmap: settings.idmap.clone(),
         cgroups,

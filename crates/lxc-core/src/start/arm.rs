@@ -16,7 +16,7 @@ use super::pending as seccomp;
 use crate::command::Client;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::idmap;
-use crate::plan::{ConsolePlan, Join, Mode as StartMode, StartPlan};
+use crate::plan::{ConsolePlan, Join, Kind, Mode as StartMode, StartPlan};
 use crate::rootfs::RootfsPlan;
 
 /// A pty of the host's devpts.
@@ -179,12 +179,13 @@ impl Armed {
 /// What init gets as standard streams.
 ///
 /// Source: observed on the original: a daemonised init has /dev/null, whatever its console; in the foreground the console
-/// pty, or the caller's own streams when there is no console.
+/// pty, or the caller's own streams when there is no console. lxc-execute passes its streams on when none is a terminal.
 pub(super) fn stdio(plan: &StartPlan) -> lxc_child::script::Stdio {
     use lxc_child::script::Stdio;
     match (plan.mode, plan.dev.console) {
         (StartMode::Daemon, _) => Stdio::Null,
         (StartMode::Foreground, ConsolePlan::None) => Stdio::Inherit,
+        (StartMode::Foreground, _) if plan.kind == Kind::Execute && !plan.terminal => Stdio::Inherit,
         (StartMode::Foreground, _) => Stdio::Console,
     }
 }

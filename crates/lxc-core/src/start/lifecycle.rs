@@ -14,17 +14,17 @@ use lxc_sys::{cred, ns};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::Pid;
 
-use super::Prepared;
+use super::{Prepared, consoles};
 use super::arm::{Armed, arm};
 use super::daemon::Starter;
 use super::handshake::{self, Parcels, Steps};
-use super::pending::{self, Console, Outcome, Running, Ttys};
 use super::scripts::HostScripts;
 use super::spawn::spawn;
 use crate::cgroup::tree::{Spawned, Tree};
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::hooks::{self, Environment};
 use crate::idmap;
+use crate::monitor::{self, Outcome, Running};
 use crate::net::{self, Links};
 use crate::plan::script::ChildHooks;
 use crate::state::State;
@@ -191,8 +191,10 @@ impl Monitor {
     ) -> Result<Outcome> {
         let plan = &self.prepared.plan;
         let child = live.child.as_ref().ok_or_else(lost)?;
+        let settings = self.prepared.request.config.settings();
         let pty = up.parcels.console.or(up.host_console);
-        let console = Console::open(self.prepared.request.config.settings(), pty, plan.mode)?;
+        let console = consoles::console(&settings.console, pty, plan.mode)?;
+        let ttys = consoles::ttys(up.parcels.ttys)?;
         if let Some(starter) = starter {
             announcer.set_start_socket(starter.socket);
             // The report pipe closes with `starter`: nothing went wrong.
@@ -208,7 +210,7 @@ impl Monitor {
             cgroups: live.cgroups.take(),
             devpts: up.parcels.devpts,
             console,
-            ttys: Ttys::new(up.parcels.ttys),
+            ttys,
             seccomp_notify: up.parcels.seccomp_listener,
             listener: listener.take().ok_or_else(lost)?,
             signals: up.signals,
@@ -218,9 +220,8 @@ impl Monitor {
                 Announcer::new(&self.prepared.request.lxcpath, &plan.name),
             ),
         };
-        let outcome = pending::run(&mut running);
-        let Running { cgroups, listener: back, announcer: speaker, mut console, .. } = running;
-        console.finish();
+        let outcome = monitor::run(&mut running);
+        let Running { cgroups, listener: back, announcer: speaker, .. } = running;
         live.cgroups = cgroups;
         *listener = Some(back);
         *announcer = speaker;

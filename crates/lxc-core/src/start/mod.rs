@@ -3,6 +3,7 @@
 //! `start` is what the caller runs; everything after the fork happens in `lifecycle`.
 
 mod arm;
+mod consoles;
 mod daemon;
 mod handshake;
 mod lifecycle;
