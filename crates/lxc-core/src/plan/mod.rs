@@ -49,6 +49,8 @@ pub struct Input<'a> {
     pub argv: Option<&'a [OsString]>,
     pub kind: Kind,
     pub mode: Mode,
+    /// The log level in force, for hooks.
+    pub log_level: &'a str,
     /// A random id for `/dev/.lxc-boot-id`.
     pub boot_id: &'a str,
 }
@@ -199,7 +201,6 @@ pub fn plan(input: &Input<'_>) -> Result<StartPlan> {
     }
     let dev = devices::plan(settings, &rootfs, input.mode)?;
     let (ids, groups) = identity(settings);
-    let log_level = lxc_conf::value::log_level::name(Some(settings.log.level.unwrap_or(5)));
     let rootfs_mount = settings
         .rootfs
         .mount
@@ -209,7 +210,7 @@ pub fn plan(input: &Input<'_>) -> Result<StartPlan> {
         name: input.name,
         config_file: input.config_file,
         rootfs_mount: &rootfs_mount,
-        log_level,
+        log_level: input.log_level,
     };
     let hook_environment = hooks::environment(settings, &facts, input.environment);
     Ok(StartPlan {

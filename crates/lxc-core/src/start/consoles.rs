@@ -18,9 +18,9 @@ pub(super) fn console(conf: &model::Console, pty: Option<(OwnedFd, OwnedFd)>, mo
     let name = name_of(&pts)?;
     let mut console = Console::new(Pty::new(ptx, Some(pts), name), conf)?;
     match (conf.path.as_deref(), mode) {
-        (Some(path), _) => console.connect_peer(Path::new(path)).map_err(|error| {
-            error.cure("set lxc.console.path to a terminal of the host, or to none")
-        })?,
+        (Some(path), _) => console
+            .connect_peer(Path::new(path))
+            .map_err(|error| error.cure("set lxc.console.path to a terminal of the host, or to none"))?,
         // Without a controlling terminal there is nobody to show it to.
         (None, Mode::Foreground) if rustix::fs::access(OWN_TERMINAL, rustix::fs::Access::READ_OK).is_ok() => {
             if let Err(error) = console.connect_peer(Path::new(OWN_TERMINAL)) {

@@ -14,12 +14,12 @@ use lxc_sys::{cred, ns};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::Pid;
 
-use super::{Prepared, consoles};
 use super::arm::{Armed, arm};
 use super::daemon::Starter;
 use super::handshake::{self, Parcels, Steps};
 use super::scripts::HostScripts;
 use super::spawn::spawn;
+use super::{Prepared, consoles};
 use crate::cgroup::tree::{Spawned, Tree};
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::hooks::{self, Environment};

@@ -67,6 +67,7 @@ pub(crate) struct Prepared {
 ///   what went wrong on the way up, after everything has been undone.
 /// - Context: a single-threaded process: both modes fork or clone.
 pub fn start(request: Request) -> Result<Outcome> {
+    let _prefix = crate::log::container(&request.name);
     lxc_sys::clone::SingleThreaded::check()
         .what(|| "start a container from a process with several threads")?;
     // ORDER: the socket first: it is what says "already running", and it keeps a second starter out.
@@ -123,6 +124,7 @@ pub(crate) fn prepare(request: Request) -> Result<Prepared> {
         argv: request.argv.as_deref(),
         kind: request.kind,
         mode: request.mode,
+        log_level: crate::log::level().name(),
         boot_id: &boot_id,
     })?;
     Ok(Prepared { request, plan })
