@@ -200,6 +200,7 @@ pub fn plan(input: &Input<'_>) -> Result<StartPlan> {
         cgroup_mounts = cgroup_mounts::plan(settings, &cgroups, &payload, &namespaces, keeps(CAP_SYS_ADMIN))?;
     }
     let dev = devices::plan(settings, &rootfs, input.mode)?;
+    let init_environment = environment::of_init(settings, &dev)?;
     let (ids, groups) = identity(settings);
     let rootfs_mount = settings
         .rootfs
@@ -270,7 +271,7 @@ pub fn plan(input: &Input<'_>) -> Result<StartPlan> {
         groups,
         death_signal: settings.monitor.pdeath_signal.unwrap_or(9),
         argv: argv(input)?,
-        environment: environment::of_init(settings)?,
+        environment: init_environment,
         child_hook_environment: environment::of_child_hooks(settings, &hook_environment),
         hook_environment,
         hook_version: settings.hooks.version,
