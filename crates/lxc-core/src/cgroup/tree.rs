@@ -171,6 +171,21 @@ impl Tree {
         Ok(self.unified().and_then(Node::payload).map(AsFd::as_fd))
     }
 
+    /// The unified cgroup of the monitor, for CLONE_INTO_CGROUP.
+    pub fn monitor_dir(&self) -> Option<BorrowedFd<'_>> {
+        self.unified().and_then(|node| node.monitor.as_ref()).map(AsFd::as_fd)
+    }
+
+    /// Every descriptor held, for a process that closes all others.
+    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.nodes.iter().flat_map(|node| {
+            [Some(&node.base), node.monitor.as_ref(), node.limit.as_ref(), node.inner.as_ref()]
+                .into_iter()
+                .flatten()
+                .map(AsFd::as_fd)
+        })
+    }
+
     /// The unified cgroup the container's processes belong in, for CLONE_INTO_CGROUP.
     pub fn payload_dir(&self) -> Option<BorrowedFd<'_>> {
         self.unified().and_then(Node::payload).map(AsFd::as_fd)

@@ -7,14 +7,16 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use lxc_sys::clone::{Forked, SingleThreaded, exit_now, fork};
+use lxc_sys::clone::{Forked, SingleThreaded, exit_now, fork_into};
 use lxc_sys::fd::{close_all_but, dup_onto};
 use lxc_sys::pidfd::reap;
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
 
+use super::lifecycle::log_all;
 use super::{Outcome, Prepared, lifecycle};
+use crate::cgroup::tree::{Spawned, Tree};
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::state::{self, State};
 
@@ -40,29 +42,57 @@ pub(super) fn start(prepared: Prepared, listener: OwnedFd) -> Result<Outcome> {
     let (mine, socket) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
         .what(|| "make a socket pair for the monitor")?;
     let (explanation, report) = pipe_with(PipeFlags::CLOEXEC).what(|| "make a pipe for the monitor")?;
-    match fork(&token).what(|| "fork the monitor")? {
-        Forked::Child => {
+    // ORDER: the monitor's cgroup before the fork, so that the monitor can be born there.
+    let mut tree = Tree::open(prepared.plan.cgroups.clone())?;
+    let home = tree.create_monitor()?;
+    let (home, orphan) = match prepared.request.caller_exits {
+        true => (home, Orphan::Later),
+        false => (None, Orphan::Now),
+    };
+    let forked = fork_into(&token, home).what(|| "fork the monitor");
+    match forked {
+        Err(error) => {
+            log_all(tree.destroy());
+            Err(error)
+        }
+        Ok((Forked::Child, in_cgroup)) => {
             drop(mine);
             drop(explanation);
-            if !prepared.request.caller_exits {
-                // Orphaned at once, so that a long-lived caller need not reap the monitor.
-                match fork(&SingleThreaded::after_clone()) {
-                    Ok(Forked::Child) => {}
-                    Ok(Forked::Parent(_)) => exit_now(0),
-                    Err(_) => exit_now(1),
-                }
-            }
-            exit_now(monitor(prepared, listener, Starter { socket, report }))
+            let spawned = match orphan {
+                Orphan::Later => in_cgroup,
+                Orphan::Now => fork_again(&tree),
+            };
+            let spawned = if spawned { Spawned::IntoUnified } else { Spawned::Elsewhere };
+            exit_now(monitor(prepared, listener, Starter { socket, report }, (tree, spawned)))
         }
-        Forked::Parent(child) => {
+        Ok((Forked::Parent(child), _)) => {
             drop(socket);
             drop(report);
             drop(listener);
-            if !prepared.request.caller_exits {
+            if orphan == Orphan::Now {
                 reap(child.pidfd.as_fd()).what(|| "reap the monitor's parent")?;
             }
             outcome(mine, explanation)
         }
+    }
+}
+
+/// When the monitor loses its parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Orphan {
+    /// By a second fork, so that a long-lived caller need not reap it.
+    Now,
+    /// When the caller exits, which it does right after the start.
+    Later,
+}
+
+/// The second fork: its child goes on as the monitor, the process itself ends. Says whether the child was born in the
+/// monitor's cgroup.
+fn fork_again(tree: &Tree) -> bool {
+    match fork_into(&SingleThreaded::after_clone(), tree.monitor_dir()) {
+        Ok((Forked::Child, in_cgroup)) => in_cgroup,
+        Ok((Forked::Parent(_), _)) => exit_now(0),
+        Err(_) => exit_now(1),
     }
 }
 
@@ -81,14 +111,16 @@ fn outcome(mine: OwnedFd, explanation: OwnedFd) -> Result<Outcome> {
 }
 
 /// The monitor's whole life; returns its exit code.
-fn monitor(prepared: Prepared, listener: OwnedFd, starter: Starter) -> i32 {
+fn monitor(prepared: Prepared, listener: OwnedFd, starter: Starter, (tree, spawned): (Tree, Spawned)) -> i32 {
     let name = prepared.request.name.clone();
-    if let Err(error) = detach(&prepared, &[listener.as_fd(), starter.socket.as_fd(), starter.report.as_fd()])
-    {
+    let mut keep = vec![listener.as_fd(), starter.socket.as_fd(), starter.report.as_fd()];
+    keep.extend(tree.descriptors());
+    if let Err(error) = detach(&prepared, &keep) {
         starter.explain(&error);
+        log_all(tree.destroy());
         return 1;
     }
-    match lifecycle::run(prepared, listener, Some(starter)) {
+    match lifecycle::run(prepared, listener, Some(starter), Some((tree, spawned))) {
         Ok(_) => 0,
         Err(error) => {
             tracing::error!("{error}");

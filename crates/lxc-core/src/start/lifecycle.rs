@@ -57,9 +57,14 @@ struct Monitor {
 
 /// Runs the container until it stops for good; returns init's wait status.
 ///
-/// - Shape: `starter` is told the outcome of the first start only.
+/// - Shape: `starter` is told the outcome of the first start only; `tree` has the monitor's cgroup made already.
 /// - Context: the monitor process: after the fork, or the caller itself in the foreground.
-pub(super) fn run(prepared: Prepared, listener: OwnedFd, starter: Option<Starter>) -> Result<i32> {
+pub(super) fn run(
+    prepared: Prepared,
+    listener: OwnedFd,
+    starter: Option<Starter>,
+    tree: Option<(Tree, Spawned)>,
+) -> Result<i32> {
     let request = &prepared.request;
     let mut announcer = Announcer::new(&request.lxcpath, &request.name);
     let pidfile = request.pidfile.clone();
@@ -68,8 +73,8 @@ pub(super) fn run(prepared: Prepared, listener: OwnedFd, starter: Option<Starter
         unshare_mounts()?;
     }
     let mut monitor = Monitor { prepared, environment, old_mask: Mask::EMPTY };
-    let result =
-        write_pidfile(pidfile.as_ref()).and_then(|()| monitor.live(Some(listener), starter, &mut announcer));
+    let result = write_pidfile(pidfile.as_ref())
+        .and_then(|()| monitor.live(Some(listener), starter, tree, &mut announcer));
     if let Some(path) = &pidfile {
         let _ = std::fs::remove_file(path);
     }
@@ -97,14 +102,16 @@ impl Monitor {
         &mut self,
         mut listener: Option<OwnedFd>,
         mut starter: Option<Starter>,
+        mut tree: Option<(Tree, Spawned)>,
         announcer: &mut Announcer,
     ) -> Result<i32> {
         loop {
             announcer.announce(State::Starting);
             let mut live = Live::default();
             let outcome = self
-                .bring_up(&mut live)
-                .and_then(|up| self.serve(&mut live, up, &mut listener, starter.take(), announcer));
+                .enter_cgroup(&mut live, tree.take())
+                .and_then(|()| self.bring_up(&mut live))
+                .and_then(|up| self.serve(&mut live, up, &mut listener, &mut starter, announcer));
             match outcome {
                 Ok(Outcome::Stopped { wait_status }) => {
                     let _ = self.put_away(live, Ending::Stop, Some(wait_status), &mut listener, announcer);
@@ -141,6 +148,19 @@ impl Monitor {
         }
     }
 
+    /// The monitor's own cgroup, made here unless the starter did.
+    fn enter_cgroup(&mut self, live: &mut Live, made: Option<(Tree, Spawned)>) -> Result<()> {
+        let (tree, spawned) = match made {
+            Some((tree, spawned)) => (live.cgroups.insert(tree), spawned),
+            None => {
+                let tree = live.cgroups.insert(Tree::open(self.prepared.plan.cgroups.clone())?);
+                tree.create_monitor()?;
+                (tree, Spawned::Elsewhere)
+            }
+        };
+        tree.enter_monitor(&[rustix::process::getpid()], spawned)
+    }
+
     /// Steps 3 to 24 of abi-and-wire.md E2.
     fn bring_up(&mut self, live: &mut Live) -> Result<Up> {
         let plan = &self.prepared.plan;
@@ -156,9 +176,7 @@ impl Monitor {
         // ORDER: before the clone, or a very early SIGCHLD is lost.
         let (old_mask, signals) = block_signals()?;
         self.old_mask = old_mask;
-        let tree = live.cgroups.insert(Tree::open(plan.cgroups.clone())?);
-        tree.create_monitor()?;
-        tree.enter_monitor(&[rustix::process::getpid()], Spawned::Elsewhere)?;
+        let tree = live.cgroups.as_mut().ok_or_else(lost)?;
         let child_hooks = ChildHooks::build(plan)?;
         let mut armed = arm(&self.prepared, !child_hooks.is_empty())?;
         live.pin = armed.pin.take();
@@ -186,7 +204,7 @@ impl Monitor {
         live: &mut Live,
         up: Up,
         listener: &mut Option<OwnedFd>,
-        starter: Option<Starter>,
+        starter: &mut Option<Starter>,
         announcer: &mut Announcer,
     ) -> Result<Outcome> {
         let plan = &self.prepared.plan;
@@ -195,7 +213,7 @@ impl Monitor {
         let pty = up.parcels.console.or(up.host_console);
         let console = consoles::console(&settings.console, pty, plan.mode)?;
         let ttys = consoles::ttys(up.parcels.ttys)?;
-        if let Some(starter) = starter {
+        if let Some(starter) = starter.take() {
             announcer.set_start_socket(starter.socket);
             // The report pipe closes with `starter`: nothing went wrong.
         }
@@ -508,7 +526,7 @@ fn veth_pairs(links: Option<&Links>) -> Vec<(u32, String)> {
         .unwrap_or_default()
 }
 
-fn log_all(errors: Vec<Error>) {
+pub(super) fn log_all(errors: Vec<Error>) {
     for error in errors {
         tracing::warn!("{error}");
     }

@@ -80,7 +80,7 @@ pub fn start(request: Request) -> Result<Outcome> {
             if prepared.request.close_fds {
                 daemon::close_inherited(&[&listener])?;
             }
-            let wait_status = lifecycle::run(prepared, listener, None)?;
+            let wait_status = lifecycle::run(prepared, listener, None, None)?;
             Ok(Outcome::Exited { wait_status })
         }
         Mode::Daemon => daemon::start(prepared, listener),
