@@ -5,21 +5,20 @@
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use lxc_sys::netlink;
-use netlink_packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_core::{NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use crate::error::{Result, ResultExt};
 
-use super::answer::LinkFacts;
+use super::answer::{LinkFacts, Packet};
 use super::request::{self, Ask};
 
 /// Larger than any datagram the kernel builds for a dump (32 KiB).
 const BUFFER: usize = 64 * 1024;
 
 /// What came back for one request.
-pub(super) type Answer = std::result::Result<Vec<RouteNetlinkMessage>, Errno>;
+pub(super) type Answer = std::result::Result<Vec<Packet>, Errno>;
 
 /// A blocking route socket.
 #[derive(Debug)]
@@ -104,7 +103,7 @@ impl Route {
     }
 
     /// One request; its failure is the error.
-    pub(super) fn one(&mut self, ask: &Ask) -> Result<Vec<RouteNetlinkMessage>> {
+    pub(super) fn one(&mut self, ask: &Ask) -> Result<Vec<Packet>> {
         let mut answers = self.ask(std::slice::from_ref(ask))?;
         answers.pop().unwrap_or(Err(Errno::IO)).what(|| ask.what.clone())
     }
@@ -128,7 +127,7 @@ fn encode(ask: &Ask, sequence: u32, datagram: &mut Vec<u8>) {
     let mut header = NetlinkHeader::default();
     header.flags = ask.flags;
     header.sequence_number = sequence;
-    let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(ask.message.clone()));
+    let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(ask.packet()));
     message.finalize();
     let start = datagram.len();
     // Messages in one datagram are aligned to 4 bytes (NLMSG_ALIGN).
@@ -154,11 +153,11 @@ impl Head {
     }
 }
 
-type Payload = NetlinkPayload<RouteNetlinkMessage>;
+type Payload = NetlinkPayload<Packet>;
 
 /// The first message of a datagram and what follows it; `None` at the end.
 ///
-/// The payload is `None` when it holds something newer than the decoder; the request still counts as answered.
+/// The payload is `None` when it is cut short; the request still counts as answered.
 fn split(datagram: &[u8]) -> Option<(Head, Option<Payload>, &[u8])> {
     const MULTIPART: u16 = 2;
     let (length, rest) = datagram.split_first_chunk::<4>()?;
@@ -173,6 +172,6 @@ fn split(datagram: &[u8]) -> Option<(Head, Option<Payload>, &[u8])> {
         sequence: u32::from_ne_bytes(*sequence),
     };
     let next = datagram.get(length.next_multiple_of(4)..).unwrap_or_default();
-    let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(bytes).ok();
+    let message = NetlinkMessage::<Packet>::deserialize(bytes).ok();
     Some((head, message.map(|message| message.payload), next))
 }

@@ -22,6 +22,7 @@ use netlink_packet_route::route::{
 use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST};
 use rtnetlink::{LinkIpVlan, LinkMacVlan, LinkMessageBuilder, LinkUnspec, LinkVeth, LinkVlan};
 
+use super::answer::Packet;
 use super::plan::host_prefix;
 
 /// One request of a batch.
@@ -35,6 +36,11 @@ pub(super) struct Ask {
 }
 
 impl Ask {
+    /// The message for the encoder.
+    pub(super) fn packet(&self) -> Packet {
+        Packet::Request(Box::new(self.message.clone()))
+    }
+
     /// The kernel answers with data only, or with an error.
     pub(super) fn is_query(&self) -> bool {
         self.flags & NLM_F_ACK == 0

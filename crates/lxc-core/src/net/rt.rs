@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use lxc_sys::netlink;
-use netlink_packet_route::RouteNetlinkMessage;
 use netlink_proto::sys::{SocketAddr, TokioSocket};
 use netlink_proto::{ConnectionHandle, NetlinkCodec, from_socket_with_codec};
 use rtnetlink::packet_core::{NetlinkHeader, NetlinkMessage, NetlinkPayload};
@@ -18,7 +17,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 
-use super::answer::LinkFacts;
+use super::answer::{LinkFacts, Packet};
 use super::request::Ask;
 
 /// The runtime all connections of one set-up share.
@@ -30,15 +29,14 @@ pub(super) struct Rt {
 /// A route socket of one network namespace.
 #[derive(Clone, Debug)]
 pub(super) struct Conn {
-    handle: ConnectionHandle<RouteNetlinkMessage>,
+    handle: ConnectionHandle<Packet>,
 }
 
-/// How long the kernel may take for a batch. It answers at once; only an answer that cannot be decoded, which the
-/// connection drops, or a stuck rtnl lock makes this pass.
+/// How long answers may take. The kernel works while it is being sent to, so only a lost answer makes this pass.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What came back for one request: its data (empty for changes) or the kernel's errno.
-pub(super) type Answer = std::result::Result<Vec<RouteNetlinkMessage>, Errno>;
+pub(super) type Answer = std::result::Result<Vec<Packet>, Errno>;
 
 impl Rt {
     /// - Context: monitor, after the clone.
@@ -56,7 +54,7 @@ impl Rt {
         let _inside = self.runtime.enter();
         let socket = netlink::adopt(socket).what(|| "adopt a route socket")?;
         let (mut connection, handle, unsolicited) =
-            from_socket_with_codec::<RouteNetlinkMessage, TokioSocket, NetlinkCodec>(socket);
+            from_socket_with_codec::<Packet, TokioSocket, NetlinkCodec>(socket);
         // Without this only errors come back, and a batch could not tell which request they belong to.
         connection.set_forward_ack(true);
         connection.set_forward_done(true);
@@ -77,7 +75,7 @@ impl Rt {
         let messages = asks.iter().map(|ask| {
             let mut header = NetlinkHeader::default();
             header.flags = ask.flags;
-            NetlinkMessage::new(header, NetlinkPayload::InnerMessage(ask.message.clone()))
+            NetlinkMessage::new(header, NetlinkPayload::InnerMessage(ask.packet()))
         });
         let messages: Vec<_> = messages.collect();
         let stream = conn.handle.request_batch(messages, SocketAddr::new(0, 0)).map_err(|_| closed())?;
@@ -90,7 +88,7 @@ impl Rt {
     }
 
     /// Like [`Rt::ask`], with the first failure as the error.
-    pub(super) fn all(&self, conn: &Conn, asks: &[Ask]) -> Result<Vec<Vec<RouteNetlinkMessage>>> {
+    pub(super) fn all(&self, conn: &Conn, asks: &[Ask]) -> Result<Vec<Vec<Packet>>> {
         let answers = self.ask(conn, asks)?;
         asks.iter().zip(answers).map(|(ask, answer)| answer.what(|| ask.what.clone())).collect()
     }
@@ -104,7 +102,7 @@ impl Rt {
 }
 
 /// Assigns replies to requests: every request ends with one acknowledgement or error, queries with their data.
-fn sort(asks: &[Ask], replies: Vec<NetlinkMessage<RouteNetlinkMessage>>) -> Option<Vec<Answer>> {
+fn sort(asks: &[Ask], replies: Vec<NetlinkMessage<Packet>>) -> Option<Vec<Answer>> {
     let mut answers: Vec<Answer> = vec![Ok(Vec::new()); asks.len()];
     let mut answered = vec![false; asks.len()];
     // The connection numbers messages itself, consecutively within a batch; the first reply is not always for the first
