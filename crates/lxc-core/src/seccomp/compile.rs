@@ -1,0 +1,171 @@
+//! Policy to instructions, by libseccomp.
+//!
+//! The only file that uses libseccomp. It resolves names, covers all architectures the host runs, and arranges the tests;
+//! nothing is loaded here.
+
+use libseccomp::error::{SeccompErrno, SeccompError};
+use libseccomp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
+use lxc_sys::cred::SockFilter;
+use rustix::fs::{MemfdFlags, SeekFrom};
+
+use super::Program;
+use super::policy::{
+    Action, ArgTest, Call, Comparison, Policy, PolicyVersion, Rule, Section, SectionArch, Wrong,
+};
+
+/// `MNT_FORCE` of umount2(2).
+const MNT_FORCE: u64 = 1;
+
+/// Compiles a policy for the architectures of this host.
+///
+/// COMPAT: a section of an architecture that the host runs holds for all architectures the host runs, as with the original
+/// (a denied call would otherwise be open through another one's entry point); sections of others are skipped.
+pub(super) fn compile(policy: &Policy) -> Result<Program, Wrong> {
+    let native = ScmpArch::native();
+    let mut context =
+        ScmpFilterContext::new(scmp_action(policy.default)).map_err(|error| failed(0, &error))?;
+    if policy.version == PolicyVersion::Two {
+        for arch in compat(native) {
+            context.add_arch(*arch).map_err(|error| failed(0, &error))?;
+        }
+    }
+    let mut warnings = policy.warnings.clone();
+    let mut notify = policy.default == Action::Notify;
+    for rule in &policy.rules {
+        if let Section::Arch(arch) = rule.section
+            && !runs(native, arch)
+        {
+            continue;
+        }
+        match resolve(&rule.call) {
+            Some(call) => add(&mut context, policy, rule, call)?,
+            None => {
+                if let Call::Name(name) = &rule.call {
+                    warnings.push(format!("line {}: the system call {name} is unknown here", rule.line));
+                }
+                continue;
+            }
+        }
+        notify |= rule.action == Action::Notify;
+    }
+    let filter = export(&context)?;
+    Ok(Program { filter, notify, warnings })
+}
+
+fn resolve(call: &Call) -> Option<ScmpSyscall> {
+    match call {
+        Call::Number(number) => Some(ScmpSyscall::from_raw_syscall(*number)),
+        Call::ForcedUmount => ScmpSyscall::from_name("umount2").ok(),
+        Call::Name(name) => ScmpSyscall::from_name(name).ok().filter(|call| !call.is_error()),
+    }
+}
+
+fn add(
+    context: &mut ScmpFilterContext,
+    policy: &Policy,
+    rule: &Rule,
+    call: ScmpSyscall,
+) -> Result<(), Wrong> {
+    if rule.action == policy.default {
+        let what = "the rule's action is the policy's default, so the rule says nothing";
+        return Err(Wrong { line: rule.line, what: what.to_owned() });
+    }
+    let tests: Vec<ScmpArgCompare> = match rule.call {
+        Call::ForcedUmount => vec![ScmpArgCompare::new(1, ScmpCompareOp::MaskedEqual(MNT_FORCE), MNT_FORCE)],
+        _ => rule.args.iter().map(scmp_test).collect(),
+    };
+    match context.add_rule_conditional(scmp_action(rule.action), call, &tests) {
+        Ok(_) => Ok(()),
+        // COMPAT: of two rules for the same call and arguments the first one holds.
+        Err(error) if error.errno() == Some(SeccompErrno::EEXIST) => Ok(()),
+        Err(error) => Err(failed(rule.line, &error)),
+    }
+}
+
+fn failed(line: u32, error: &SeccompError) -> Wrong {
+    Wrong { line, what: format!("libseccomp refuses it: {error}") }
+}
+
+fn scmp_action(action: Action) -> ScmpAction {
+    match action {
+        Action::Kill => ScmpAction::KillThread,
+        Action::Allow => ScmpAction::Allow,
+        Action::Trap => ScmpAction::Trap,
+        Action::Errno(errno) => ScmpAction::Errno(i32::from(errno)),
+        Action::Notify => ScmpAction::Notify,
+    }
+}
+
+fn scmp_test(test: &ArgTest) -> ScmpArgCompare {
+    let op = match test.comparison {
+        Comparison::NotEqual => ScmpCompareOp::NotEqual,
+        Comparison::Less => ScmpCompareOp::Less,
+        Comparison::LessOrEqual => ScmpCompareOp::LessOrEqual,
+        Comparison::Equal => ScmpCompareOp::Equal,
+        Comparison::GreaterOrEqual => ScmpCompareOp::GreaterEqual,
+        Comparison::Greater => ScmpCompareOp::Greater,
+        Comparison::MaskedEqual { mask } => ScmpCompareOp::MaskedEqual(mask),
+    };
+    ScmpArgCompare::new(u32::from(test.index), op, test.value)
+}
+
+/// The other architectures a kernel of this one runs programs of.
+fn compat(native: ScmpArch) -> &'static [ScmpArch] {
+    match native {
+        ScmpArch::X8664 => &[ScmpArch::X86, ScmpArch::X32],
+        ScmpArch::Aarch64 => &[ScmpArch::Arm],
+        ScmpArch::Ppc64 => &[ScmpArch::Ppc],
+        ScmpArch::Mips64 => &[ScmpArch::Mips, ScmpArch::Mips64N32],
+        ScmpArch::Mipsel64 => &[ScmpArch::Mipsel, ScmpArch::Mipsel64N32],
+        ScmpArch::S390X => &[ScmpArch::S390],
+        _ => &[],
+    }
+}
+
+fn runs(native: ScmpArch, section: SectionArch) -> bool {
+    let wanted = match section {
+        SectionArch::X86 => ScmpArch::X86,
+        SectionArch::X32 => ScmpArch::X32,
+        SectionArch::X86_64 => ScmpArch::X8664,
+        SectionArch::Arm => ScmpArch::Arm,
+        SectionArch::Arm64 => ScmpArch::Aarch64,
+        SectionArch::Ppc => ScmpArch::Ppc,
+        SectionArch::Ppc64 => ScmpArch::Ppc64,
+        SectionArch::Ppc64le => ScmpArch::Ppc64Le,
+        SectionArch::Mips => ScmpArch::Mips,
+        SectionArch::Mips64 => ScmpArch::Mips64,
+        SectionArch::Mips64n32 => ScmpArch::Mips64N32,
+        SectionArch::Mipsel => ScmpArch::Mipsel,
+        SectionArch::Mipsel64 => ScmpArch::Mipsel64,
+        SectionArch::Mipsel64n32 => ScmpArch::Mipsel64N32,
+        SectionArch::S390 => ScmpArch::S390,
+        SectionArch::S390x => ScmpArch::S390X,
+        SectionArch::Loongarch64 => ScmpArch::Loongarch64,
+    };
+    wanted == native || compat(native).contains(&wanted)
+}
+
+/// The instructions, by way of an anonymous file: libseccomp 2.5 can only write to a descriptor.
+fn export(context: &ScmpFilterContext) -> Result<Vec<SockFilter>, Wrong> {
+    let kernel = |errno: rustix::io::Errno| Wrong { line: 0, what: format!("export the filter: {errno}") };
+    let file = rustix::fs::memfd_create("seccomp", MemfdFlags::CLOEXEC).map_err(kernel)?;
+    context.export_bpf(&file).map_err(|error| failed(0, &error))?;
+    let size = rustix::fs::seek(&file, SeekFrom::End(0)).map_err(kernel)?;
+    let mut bytes = vec![0_u8; usize::try_from(size).unwrap_or(0)];
+    let read = rustix::io::pread(&file, bytes.as_mut_slice(), 0).map_err(kernel)?;
+    bytes.truncate(read);
+    Ok(bytes
+        .chunks_exact(8)
+        .filter_map(|raw| {
+            let (code, rest) = raw.split_first_chunk::<2>()?;
+            let ([jump_true, jump_false], rest) = rest.split_first_chunk::<2>()?;
+            let (k, _) = rest.split_first_chunk::<4>()?;
+            Some(SockFilter {
+                code: u16::from_ne_bytes(*code),
+                jump_true: *jump_true,
+                jump_false: *jump_false,
+                k: u32::from_ne_bytes(*k),
+            })
+        })
+        .collect())
+}
