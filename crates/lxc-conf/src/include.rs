@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use crate::apply::apply;
 use crate::error::{ConfError, ConfErrorKind, IncludeLine};
@@ -47,7 +48,8 @@ pub struct Host;
 
 impl Source for Host {
     fn read(&self, path: &str) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
+        // Most configurations fit: one read, and one that sees the end. Lists read a thousand of them.
+        let mut bytes = Vec::with_capacity(8192);
         let mut file = std::fs::File::open(path)?;
         file.by_ref().take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > FILE_BYTES_MAX {
@@ -77,8 +79,11 @@ impl Source for Host {
     }
 
     fn last_capability(&self) -> u8 {
-        let text = std::fs::read_to_string("/proc/sys/kernel/cap_last_cap").ok();
-        text.and_then(|t| t.trim_ascii().parse().ok()).unwrap_or(40)
+        static LAST: OnceLock<u8> = OnceLock::new();
+        *LAST.get_or_init(|| {
+            let text = std::fs::read_to_string("/proc/sys/kernel/cap_last_cap").ok();
+            text.and_then(|t| t.trim_ascii().parse().ok()).unwrap_or(40)
+        })
     }
 }
 

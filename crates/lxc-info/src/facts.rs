@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use lxc_core::Container;
+use lxc_core::container::ips_of_init;
 use lxc_core::state::State;
 use serde::Serialize;
 
@@ -40,7 +41,7 @@ pub(crate) struct Link {
 }
 
 impl Facts {
-    pub(crate) fn of(container: &Container, args: &Args) -> Facts {
+    pub(crate) fn of(container: &Container, state: &lxc_core::Result<State>, args: &Args) -> Facts {
         let all = args.wants_everything();
         let mut facts = Facts {
             schema: "lxc-info",
@@ -49,17 +50,20 @@ impl Facts {
             lxcpath: container.lxcpath().display().to_string(),
             ..Facts::default()
         };
-        let state = container.state();
         if all || args.state {
             // The word of the C library for a monitor that does not answer.
             facts.state = Some(state.as_ref().map_or("INVALID STATE", |state| state.name()));
         }
         let running = !matches!(state, Ok(State::Stopped));
-        if running && (all || args.pid) {
-            facts.pid = container.init_pid().ok().flatten();
+        let pid = match running && (all || args.pid || args.ips) {
+            true => container.init_pid().ok().flatten(),
+            false => None,
+        };
+        if all || args.pid {
+            facts.pid = pid;
         }
-        if running && (all || args.ips) {
-            facts.ips = container.ips().ok();
+        if all || args.ips {
+            facts.ips = pid.and_then(|pid| ips_of_init(pid).ok());
         }
         if running && (all || args.stats) {
             facts.ask_stats(container);

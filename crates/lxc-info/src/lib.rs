@@ -8,7 +8,8 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use lxc_cli::{Ctx, exit};
-use lxc_core::{Container, select};
+use lxc_core::state::State;
+use lxc_core::{Container, ErrorKind, select};
 
 use facts::Facts;
 
@@ -72,18 +73,20 @@ pub fn run(args: Args, ctx: &Ctx) -> anyhow::Result<ExitCode> {
             return Ok(failure);
         }
     };
-    if !container.is_defined() && !container.is_running() {
+    // One question to the monitor answers three: whether it runs, its state, and whether it talks to us.
+    let state = container.state();
+    if matches!(state, Ok(State::Stopped)) && !container.is_defined() {
         exit::plain(format_args!("{} doesn't exist", container.name()));
         if let Some(name) = select::nearest(container.name(), container.lxcpath()) {
             ctx.note(format_args!("did you mean {name}?"));
         }
         return Ok(failure);
     }
-    if !container.may_control() {
+    if matches!(&state, Err(error) if error.kind() == ErrorKind::Permission) {
         exit::plain(format_args!("Insufficient privileges to control {}", container.name()));
         return Ok(failure);
     }
-    let facts = Facts::of(&container, &args);
+    let facts = Facts::of(&container, &state, &args);
     let out = match args.format.as_str() {
         "json" => serde_json::to_string_pretty(&facts)? + "\n",
         _ => text::render(&facts, &args),

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use lxc_core::Container;
-use lxc_core::container::OpenError;
+use lxc_core::container::{Addresses, OpenError};
 use lxc_core::select::{self, Pattern, Sockets};
 use lxc_core::state::State;
 use serde::{Deserialize, Serialize};
@@ -91,8 +91,8 @@ pub(crate) fn collect(
     }
     let active: BTreeSet<String> = select::active_among(sockets, lxcpath).into_iter().collect();
     let only_active = wanted.active || wanted.running || wanted.frozen;
-    let defined = if only_active { Vec::new() } else { select::defined(lxcpath)? };
-    let mut names: BTreeSet<&str> = defined.iter().map(String::as_str).collect();
+    let candidates = if only_active { Vec::new() } else { select::candidates(lxcpath)? };
+    let mut names: BTreeSet<&str> = candidates.iter().map(String::as_str).collect();
     if !wanted.defined || only_active {
         names.extend(active.iter().map(String::as_str));
     }
@@ -116,7 +116,7 @@ pub(crate) fn collect(
 fn row(lxcpath: &Path, name: &str, running: bool, wanted: &Wanted) -> Result<Option<Row>, OpenError> {
     let container = Container::open_for_listing(name, lxcpath)?;
     let settings = container.config().map(lxc_conf::Config::settings);
-    if wanted.defined && settings.is_none() {
+    if settings.is_none() && (wanted.defined || !running) {
         return Ok(None);
     }
     let groups = settings.map(|settings| settings.groups.clone()).unwrap_or_default();
@@ -162,19 +162,20 @@ fn ask(container: &Container, row: &mut Row, wanted: &Wanted, lxcpath: &Path) {
     if needs.pid || needs.addresses || nests {
         row.pid = container.init_pid().ok().flatten();
     }
+    let init = row.pid;
     if needs.memory {
         let memory = container.memory();
         row.memory_bytes = memory.as_ref().ok().and_then(|memory| memory.used);
         row.swap_bytes = memory.as_ref().ok().and_then(|memory| memory.swap);
     }
     if needs.addresses
-        && let Ok(addresses) = container.addresses()
+        && let Some(Ok(addresses)) = init.map(Addresses::of_init)
     {
         row.interfaces = addresses.interfaces;
         row.ipv4 = addresses.ipv4;
         row.ipv6 = addresses.ipv6;
     }
-    if nests && let Some(pid) = row.pid {
+    if nests && let Some(pid) = init {
         row.nested = nested::ask(pid, lxcpath, wanted);
     }
     if !needs.pid {

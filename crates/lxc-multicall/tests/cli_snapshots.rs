@@ -4,6 +4,8 @@
 //! A line `$ WORDS` starts a case; `$! WORDS` one that the original answers differently, on purpose. The exit code,
 //! stdout and stderr follow. `UPDATE_SNAPSHOTS=1 cargo test -p lxc-multicall` writes the answers anew.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "how a test fails")]
+
 use std::fmt::Write as _;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};

@@ -19,6 +19,28 @@ pub struct Addresses {
     pub ipv6: Vec<String>,
 }
 
+impl Addresses {
+    /// What is in the network namespace of a container's init.
+    pub fn of_init(pid: i32) -> Result<Addresses> {
+        let netns = netns_of(pid)?;
+        Ok(Addresses {
+            interfaces: net_interfaces(netns.as_fd())?,
+            ipv4: net_addresses(netns.as_fd(), Family::Inet)?,
+            ipv6: net_addresses(netns.as_fd(), Family::Inet6)?,
+        })
+    }
+}
+
+/// The addresses `get_ips` without arguments gives, in the network namespace of a container's init.
+pub fn ips_of_init(pid: i32) -> Result<Vec<String>> {
+    net_addresses(netns_of(pid)?.as_fd(), Family::Both)
+}
+
+fn netns_of(pid: i32) -> Result<OwnedFd> {
+    openat(CWD, format!("/proc/{pid}/ns/net"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .what(|| format!("open the network namespace of process {pid}"))
+}
+
 impl Container {
     /// Names of the interfaces in the container's network namespace, sorted (`get_interfaces`).
     pub fn interfaces(&self) -> Result<Vec<String>> {
@@ -41,17 +63,10 @@ impl Container {
 
     /// Interfaces and addresses in one go.
     pub fn addresses(&self) -> Result<Addresses> {
-        let netns = self.netns()?;
-        Ok(Addresses {
-            interfaces: net_interfaces(netns.as_fd())?,
-            ipv4: net_addresses(netns.as_fd(), Family::Inet)?,
-            ipv6: net_addresses(netns.as_fd(), Family::Inet6)?,
-        })
+        Addresses::of_init(self.init_pid()?.ok_or_else(|| self.not_running())?)
     }
 
     fn netns(&self) -> Result<OwnedFd> {
-        let pid = self.init_pid()?.ok_or_else(|| self.not_running())?;
-        openat(CWD, format!("/proc/{pid}/ns/net"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-            .what(|| format!("open the network namespace of container {}", self.name))
+        netns_of(self.init_pid()?.ok_or_else(|| self.not_running())?)
     }
 }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use lxc_conf::Config;
 
-pub use addresses::Addresses;
+pub use addresses::{Addresses, ips_of_init};
 pub use control::{Ended, Patience, ShutdownRequest};
 pub use open::{OpenError, check_access, default_lxcpath, system_config};
 pub use usage::Memory;

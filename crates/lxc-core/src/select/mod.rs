@@ -22,11 +22,22 @@ use crate::error::{Result, ResultExt};
 
 /// Names of the containers that have a configuration file in `lxcpath`, sorted.
 ///
-/// Names that start with a dot and names that are not UTF-8 are skipped, as the original does. A directory that does
-/// not exist or may not be read holds no containers.
-///
+/// - Shape: as [`candidates`], but each has a file `config`.
 /// - Errors: reading the directory failed half way.
 pub fn defined(lxcpath: &Path) -> Result<Vec<String>> {
+    let mut names = candidates(lxcpath)?;
+    names.retain(|name| statat(CWD, lxcpath.join(name).join("config"), AtFlags::empty()).is_ok());
+    Ok(names)
+}
+
+/// Names of the directories in `lxcpath` that may be containers, sorted: for callers that read the configuration
+/// anyway.
+///
+/// Names that start with a dot and names that are not UTF-8 are skipped, as the original does. A directory that does
+/// not exist or may not be read holds nothing.
+///
+/// - Errors: reading the directory failed half way.
+pub fn candidates(lxcpath: &Path) -> Result<Vec<String>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let dir = match openat(CWD, lxcpath, flags, Mode::empty()) {
         Ok(dir) => dir,
@@ -37,11 +48,12 @@ pub fn defined(lxcpath: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in Dir::read_from(&dir).what(object)? {
         let entry = entry.what(object)?;
-        if !matches!(entry.file_type(), FileType::Directory | FileType::Symlink | FileType::Unknown) {
-            continue;
-        }
-        let Ok(name) = entry.file_name().to_str() else { continue };
-        if !name.starts_with('.') && statat(&dir, format!("{name}/config"), AtFlags::empty()).is_ok() {
+        let may_be_directory =
+            matches!(entry.file_type(), FileType::Directory | FileType::Symlink | FileType::Unknown);
+        if let Ok(name) = entry.file_name().to_str()
+            && may_be_directory
+            && !name.starts_with('.')
+        {
             names.push(name.to_owned());
         }
     }
