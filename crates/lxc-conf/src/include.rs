@@ -7,7 +7,6 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use std::sync::OnceLock;
 
 use crate::apply::apply;
 use crate::error::{ConfError, ConfErrorKind, IncludeLine};

@@ -1,2 +1,4 @@
 //! Entry point of `lxc-execute`.
-fn main() {}
+#![forbid(unsafe_code)]
+
+lxc_cli::main!(lxc_execute);

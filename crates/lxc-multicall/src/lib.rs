@@ -12,14 +12,19 @@ use lxc_cli::{Tool, exit, tool};
 
 /// Every tool, by name. Written by hand; a test checks it against the crates.
 pub const TOOLS: &[Tool] = &[
+    lxc_attach::TOOL,
     lxc_cgroup::TOOL,
     lxc_config::TOOL,
+    lxc_console::TOOL,
     lxc_create::TOOL,
     lxc_destroy::TOOL,
+    lxc_execute::TOOL,
     lxc_freeze::TOOL,
     lxc_info::TOOL,
     lxc_ls::TOOL,
     lxc_monitor::TOOL,
+    lxc_mount::TOOL,
+    lxc_start::TOOL,
     lxc_stop::TOOL,
     lxc_unfreeze::TOOL,
     lxc_wait::TOOL,

@@ -1,2 +1,4 @@
 //! Entry point of `lxc-start`.
-fn main() {}
+#![forbid(unsafe_code)]
+
+lxc_cli::main!(lxc_start);

@@ -7,6 +7,7 @@ mod addresses;
 mod control;
 mod facts;
 mod freeze;
+mod launch;
 mod open;
 mod usage;
 pub mod watch;
@@ -17,6 +18,7 @@ use lxc_conf::Config;
 
 pub use addresses::{Addresses, ips_of_init};
 pub use control::{Ended, Patience, ShutdownRequest};
+pub use launch::{Caller, StartOptions};
 pub use open::{OpenError, check_access, default_lxcpath, system_config};
 pub use usage::Memory;
 

@@ -102,15 +102,15 @@ pub fn default_lxcpath() -> PathBuf {
     PathBuf::from(system_config().lxcpath())
 }
 
-/// Whether a caller that is not root can read and enter the lxcpath it wants to start or make containers in.
+/// Whether the directory containers are to be started in is there, and open to a caller that is not root.
 ///
 /// - Errors: the path.
 pub fn check_access(lxcpath: Option<&Path>) -> std::result::Result<(), PathBuf> {
-    if rustix::process::geteuid().is_root() {
-        return Ok(());
-    }
     let lxcpath = lxcpath.map_or_else(default_lxcpath, Path::to_owned);
-    let wanted = Access::READ_OK | Access::EXEC_OK;
+    let wanted = match rustix::process::geteuid().is_root() {
+        true => Access::EXISTS,
+        false => Access::READ_OK | Access::EXEC_OK,
+    };
     accessat(CWD, &lxcpath, wanted, AtFlags::EACCESS).map_err(|_| lxcpath)
 }
 
