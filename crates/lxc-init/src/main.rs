@@ -64,6 +64,8 @@ fn run(options: Options) -> ExitCode {
     };
     let mut image = Command::new(&program);
     image.args(words);
+    // What ps(1) shows is an init, not how it was started. A kernel that cannot change it is no reason to fail.
+    let _ = lxc_sys::title::set_title("init");
     let code = mini_init::run(|| {
         let error = image.exec();
         if !quiet {

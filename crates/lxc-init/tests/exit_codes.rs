@@ -122,6 +122,14 @@ fn the_command_leads_a_session_with_default_signals() {
 }
 
 #[test]
+fn the_title_is_init() {
+    for program in implementations() {
+        let Some((output, _)) = as_pid_one(program, "tr '\\0' ' ' < /proc/1/cmdline") else { return };
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "init", "{program}");
+    }
+}
+
+#[test]
 fn outside_a_pid_namespace_sigterm_spares_the_host() {
     let mut bystander = Command::new("sleep").arg("30").spawn().expect("start sleep");
     let mut init = Command::new(OURS).args(["-n", "x", "--", "sleep", "30"]).spawn().expect("start init.lxc");

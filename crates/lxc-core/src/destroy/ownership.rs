@@ -28,9 +28,15 @@ pub fn remove_tree(path: &Path, idmap: &[IdMap]) -> Result<()> {
         _ => {}
     }
     // rm(1) walks by descriptors, does not follow links, and stays on the file system; the caller has made sure that
-    // nothing is mounted below.
+    // nothing is mounted below. The directory that holds `path` is the caller's, so it is the caller who removes the
+    // last, empty one.
     let words = ["-rf".as_ref(), "--one-file-system".as_ref(), "--".as_ref(), path.as_os_str()];
-    as_container_root(idmap, "rm", &words).what(|| format!("remove {}", path.display()))
+    let emptied = as_container_root(idmap, "rm", &words);
+    match (remove::remove_tree(path), emptied) {
+        (Ok(()), _) => Ok(()),
+        (Err(_), Err(reason)) => Err(reason).what(|| format!("remove {}", path.display())),
+        (Err(left), Ok(())) => Err(left),
+    }
 }
 
 /// Gives `path` itself to root of the container.
