@@ -10,7 +10,7 @@ use lxc_cli::{Ctx, exit};
 use lxc_conf::{ConfError, Config};
 use lxc_core::container;
 use lxc_core::create::backing::{Backing, Specs};
-use lxc_core::create::{self, Request};
+use lxc_core::create::{self, Existing, Request};
 use lxc_core::template::{self, Stdio};
 use nix::sys::signal::{SigSet, Signal};
 
@@ -148,7 +148,17 @@ fn request<'a>(
         );
     }
     let stdio = if ctx.quiet() { Stdio::Null } else { Stdio::Inherit };
-    Ok(Request { name: ctx.name(), lxcpath, config, template, args: ctx.operands(), backing, specs, stdio })
+    Ok(Request {
+        name: ctx.name(),
+        lxcpath,
+        config,
+        template,
+        args: ctx.operands(),
+        backing,
+        specs,
+        existing: Existing::Refuse,
+        stdio,
+    })
 }
 
 /// The original's texts for the mistakes in a configuration: programs look for them.

@@ -46,8 +46,18 @@ pub struct Request<'a> {
     pub args: &'a [OsString],
     pub backing: Backing,
     pub specs: Specs,
+    pub existing: Existing,
     /// Where the template's input and output go.
     pub stdio: Stdio,
+}
+
+/// What to do when the container has a configuration file already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// It exists: refuse (`lxc-create`).
+    Refuse,
+    /// A program saved its configuration first: complete it, unless there is a rootfs to lose (liblxc's `create`).
+    Complete,
 }
 
 /// Where the rootfs will be and who makes it.
@@ -76,6 +86,8 @@ pub fn create(request: Request<'_>) -> Result<Config> {
         Rootfs::None => None,
         _ => Some(Partial::begin(&plan.dir)?),
     };
+    // ORDER: looked at again under the mark, for another creation may have ended between the first look and the mark.
+    plan.check_existing()?;
     if mark.is_some() {
         journal.own(&plan.dir);
     }
@@ -158,6 +170,7 @@ struct Plan<'a> {
     rootfs: Rootfs,
     template: Option<PathBuf>,
     args: &'a [OsString],
+    existing: Existing,
     stdio: Stdio,
 }
 
@@ -179,9 +192,6 @@ impl<'a> Plan<'a> {
                         None => Error::new(ErrorKind::NotFound, text),
                     });
                 }
-                if template.is_some() && dir.join("config").exists() {
-                    return Err(Error::new(ErrorKind::AlreadyExists, "Container already exists"));
-                }
                 Rootfs::Given(given)
             }
             (None, Some(_)) => {
@@ -197,8 +207,21 @@ impl<'a> Plan<'a> {
             check_text(path)?;
         }
         let lxcpath = request.lxcpath.to_owned();
-        let Request { name, config, args, stdio, .. } = request;
-        Ok(Plan { name, lxcpath, dir, config, rootfs, template, args, stdio })
+        let Request { name, config, args, existing, stdio, .. } = request;
+        let plan = Plan { name, lxcpath, dir, config, rootfs, template, args, existing, stdio };
+        plan.check_existing()?;
+        Ok(plan)
+    }
+
+    fn check_existing(&self) -> Result<()> {
+        let refuse = match self.existing {
+            Existing::Refuse => true,
+            Existing::Complete => matches!(self.rootfs, Rootfs::Given(_)) && self.template.is_some(),
+        };
+        match refuse && self.dir.join("config").exists() {
+            true => Err(Error::new(ErrorKind::AlreadyExists, "Container already exists")),
+            false => Ok(()),
+        }
     }
 
     fn carry_out(mut self, journal: &mut Journal) -> Result<Config> {

@@ -13,6 +13,9 @@ use crate::error::{Error, ErrorKind, Result, ResultExt};
 
 const NAME: &str = "partial";
 
+/// How often somebody else may be faster in replacing a dead mark.
+const TRIES: u32 = 8;
+
 /// The mark of a running creation; removed when dropped.
 #[derive(Debug)]
 pub struct Partial {
@@ -27,26 +30,24 @@ impl Partial {
     pub fn begin(dir: &Path) -> Result<Partial> {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
         let fd = rustix::fs::open(dir, flags, Mode::empty()).what(|| format!("open {}", dir.display()))?;
-        let create = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let shown = || format!("make {}", dir.join(NAME).display());
-        for _ in 0..2 {
-            match rustix::fs::openat(&fd, NAME, create, Mode::empty()) {
-                Ok(file) => {
-                    let file = File::from(file);
-                    lock(&file).what(|| format!("lock {}", dir.join(NAME).display()))?;
-                    return Ok(Partial { dir: fd, _locked: file });
+        // ORDER: locked under a name of its own first: a mark that is visible is locked, or its maker is dead.
+        let own = format!("{NAME}.{}.{:?}", std::process::id(), std::thread::current().id());
+        let create = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let file = File::from(rustix::fs::openat(&fd, &own, create, Mode::empty()).what(shown)?);
+        let linked = lock(&file).what(|| format!("lock {}", dir.join(NAME).display())).and_then(|()| {
+            for _ in 0..TRIES {
+                match rustix::fs::linkat(&fd, &own, &fd, NAME, AtFlags::empty()) {
+                    Err(Errno::EXIST) if clear_stale(&fd) => {}
+                    Err(Errno::EXIST) => break,
+                    other => return other.what(shown),
                 }
-                Err(Errno::EXIST) if is_stale(&fd) => {
-                    tracing::warn!("removing the mark of a creation that died in {}", dir.display());
-                    rustix::fs::unlinkat(&fd, NAME, AtFlags::empty()).what(shown)?;
-                }
-                Err(Errno::EXIST) => break,
-                Err(errno) => return Err(errno).what(shown),
             }
-        }
-        let text = format!("{}: another creation is going on", dir.display());
-        Err(Error::new(ErrorKind::Busy, text)
-            .cure(format!("if none is, remove {}", dir.join(NAME).display())))
+            let text = format!("{}: another creation is going on", dir.display());
+            Err(Error::new(ErrorKind::Busy, text))
+        });
+        let _ = rustix::fs::unlinkat(&fd, &own, AtFlags::empty());
+        linked.map(|()| Partial { dir: fd, _locked: file })
     }
 }
 
@@ -75,16 +76,56 @@ fn whole_file() -> nix::libc::flock {
     }
 }
 
-/// Nobody holds the lock on the mark that is there.
-fn is_stale(dir: &OwnedFd) -> bool {
+/// Removes a mark that nobody holds the lock of; true when it is worth trying again.
+fn clear_stale(dir: &OwnedFd) -> bool {
     let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let Ok(file) = rustix::fs::openat(dir, NAME, flags, Mode::empty()) else { return false };
-    lock(&File::from(file)).is_ok()
+    let file = match rustix::fs::openat(dir, NAME, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(errno) => return errno == Errno::NOENT,
+    };
+    if lock(&file).is_err() {
+        return false;
+    }
+    // Only whoever holds the lock of the file that has the name may take the name away: not of one replaced meanwhile.
+    let named =
+        rustix::fs::statat(dir, NAME, AtFlags::SYMLINK_NOFOLLOW).map(|stat| (stat.st_dev, stat.st_ino));
+    let ours = rustix::fs::fstat(&file).map(|stat| (stat.st_dev, stat.st_ino));
+    if matches!((named, ours), (Ok(named), Ok(ours)) if named == ours) {
+        tracing::warn!("removing the mark of a creation that died");
+        return rustix::fs::unlinkat(dir, NAME, AtFlags::empty()).is_ok();
+    }
+    true
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use super::*;
+
+    #[test]
+    fn many_at_once_and_never_two() {
+        let dir = std::env::temp_dir().join(format!("create-partial-race-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("mkdir");
+        let (inside, won) = (AtomicU32::new(0), AtomicU32::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        if let Ok(mark) = Partial::begin(&dir) {
+                            assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two creations at once");
+                            won.fetch_add(1, Ordering::SeqCst);
+                            std::thread::yield_now();
+                            inside.fetch_sub(1, Ordering::SeqCst);
+                            drop(mark);
+                        }
+                    }
+                });
+            }
+        });
+        assert!(won.load(Ordering::SeqCst) > 0);
+        std::fs::remove_dir_all(dir).expect("clean up");
+    }
 
     #[test]
     fn one_creation_at_a_time() {
@@ -98,6 +139,7 @@ mod tests {
         assert!(!dir.join(NAME).exists());
         std::fs::write(dir.join(NAME), "").expect("a left-over mark");
         drop(Partial::begin(&dir).expect("replaces it"));
+        assert_eq!(std::fs::read_dir(&dir).expect("list").count(), 0, "no other name stays");
         std::fs::remove_dir_all(dir).expect("clean up");
     }
 }
