@@ -407,3 +407,35 @@ fn a_container_with_a_user_namespace_is_entered_as_its_root() {
     terminal.expect("good");
     assert_eq!(terminal.exit_within(Duration::from_secs(10)), 0);
 }
+
+#[test]
+fn a_caller_without_cap_sys_admin_goes_through_the_user_namespace() {
+    let conf = "lxc.idmap = u 0 100000 65536\nlxc.idmap = g 0 100000 65536\nlxc.mount.auto =\nlxc.mount.auto = proc:rw";
+    let prefix = ["/usr/bin/env", "PATH=/nonexistent"].map(Into::into).to_vec();
+    let guest = Guest::build("attachtransient").subject(Subject::Theirs).conf(conf).under(prefix).make();
+    assert_eq!(Run::new("/bin/chown").args(["-R", "100000:100000"]).arg(guest.rootfs()).done().code, 0);
+    guest.start();
+    let weak = |words: &[&str]| {
+        let command = ours(&guest).args(words).into_command();
+        let run = Run::new("setpriv").args(["--bounding-set", "-sys_admin", "--"]).arg(command.get_program());
+        run.args(command.get_args())
+    };
+    let line = "id -u; cat /proc/self/uid_map | tr -s ' '; for n in user mnt pid uts ipc net; do readlink /proc/self/ns/$n; done";
+    let through = weak(&["--", "/bin/sh", "-c", line]).done().silent().ok();
+    assert_eq!(through, sh(&guest, &[], line));
+    assert_eq!(
+        weak(&["-u", "5", "-g", "6", "--", "/bin/sh", "-c", "id -u; id -g; exit 3"]).done().exits(3).stdout,
+        "5\n6\n"
+    );
+    let _ = weak(&["--", "/nonexistent"]).done().exits(127).says("Failed to exec \"/nonexistent\"");
+    let _ = weak(&["-u", "70000", "--", "true"]).done().exits(1).says("become uid 70000");
+    let mut terminal = guest.terminal(weak(&["--", "/bin/sh", "-c", "tty; exit 4"]));
+    terminal.expect("/dev/pts/");
+    assert_eq!(terminal.exit_within(Duration::from_secs(10)), 4);
+    // Without a user namespace of the container's there is no way in.
+    let plain = start("noway", "");
+    let command = ours(&plain).args(["--", "true"]).into_command();
+    let run = Run::new("setpriv").args(["--bounding-set", "-sys_admin", "--"]).arg(command.get_program());
+    let _ =
+        run.args(command.get_args()).done().exits(1).says("enter the container's namespaces").says("cure:");
+}

@@ -107,7 +107,8 @@ fn act(args: &Args, ctx: &Ctx, container: &Container, action: &Action<'_>) -> an
                 fstype: args.fstype.clone(),
                 options: Options::parse(&args.options.join(","), args.fstype.is_none())?,
             };
-            inject::inject(&running, &request, &rundir)?;
+            let settings = container.config().map(|config| config.settings().clone()).unwrap_or_default();
+            inject::inject(&running, &settings, &request, &rundir)?;
         }
         Action::Umount { target, how } => inject::eject(&running, Path::new(target), *how)?,
         Action::List => list(args, ctx, &running, &rundir)?,

@@ -31,9 +31,11 @@ impl Entry {
         let mut entry = Entry::default();
         for dir in directories(client)? {
             if fstatfs(&dir).what(|| "look at a cgroup of the container")?.f_type == CGROUP2_SUPER_MAGIC {
-                entry.v2 = Some(leaf(dir.as_fd()).what(|| "make a cgroup for the attached process")?);
+                let leaf = leaf(dir.as_fd()).what(|| "make a cgroup for the attached process");
+                entry.v2 = Some(leaf.map_err(unprivileged)?);
             } else {
-                entry.v1.push(procs(dir.as_fd()).what(|| "open cgroup.procs of the container")?);
+                let procs = procs(dir.as_fd()).what(|| "open cgroup.procs of the container");
+                entry.v1.push(procs.map_err(unprivileged)?);
             }
         }
         Ok(entry)
@@ -45,6 +47,16 @@ impl Entry {
         let what = || format!("move process {pid} into the container's cgroup");
         let file = procs(leaf.as_fd()).what(what)?;
         lxc_sys::proc::write_all(file.as_fd(), pid.to_string().as_bytes()).what(what)
+    }
+}
+
+fn unprivileged(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Permission => error.cure(
+            "attach from within the container's own scope (systemd-run --user --scope -p Delegate=yes lxc-attach ...), or \
+             stay outside of its cgroups with -eCGROUP",
+        ),
+        _ => error,
     }
 }
 

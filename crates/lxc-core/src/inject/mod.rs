@@ -12,15 +12,19 @@ mod record;
 mod shared;
 mod target;
 
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use lxc_conf::model::Settings;
+use lxc_conf::value::mount_entry::flag;
+use rustix::io::Errno;
 
 pub use enter::Running;
 pub use mountinfo::{MountInfo, parse as parse_mountinfo};
 pub use options::{Detach, Options};
 pub use record::Record;
-pub use shared::{SharedMount, mount as mount_shared, umount as umount_shared};
+pub use shared::{Attributes, SharedMount, mount as mount_shared, umount as umount_shared};
 
 use crate::{Error, ErrorKind, Result, ResultExt};
 
@@ -46,31 +50,79 @@ pub struct Injected {
 
 /// Mounts something in a running container.
 ///
-/// A container with `shmounts` configured gets a bind mount that way when its mount namespace cannot be entered; all
-/// others by descriptor.
+/// By descriptor where the kernel can (open_tree(2), Linux 5.2; mount_setattr(2), 5.12), which needs nothing of the
+/// container; else through its shared directory, if it has one (`settings`).
 ///
 /// - Context: caller, single-threaded; CAP_SYS_ADMIN over the caller's and the container's mount namespaces.
 /// - Errors: `NotRunning`; `NotFound` for a missing source or target (cure: `create=`); `Config` for options that do not
 ///   fit; `Permission`.
-pub fn inject(running: &Running, request: &MountRequest, rundir: &Path) -> Result<Record> {
+pub fn inject(
+    running: &Running,
+    settings: &Settings,
+    request: &MountRequest,
+    rundir: &Path,
+) -> Result<Record> {
     let target = target::Target::parse(&request.target)?;
-    let root = running.root()?;
-    let mount = detached::make(running, request)?;
-    let place = match request.options.create {
-        Some(kind) => target.open_or_create(&root, kind, running.root_ids())?,
-        None => target.open(&root)?,
+    let record = match by_descriptor(running, request, &target) {
+        // Until Linux 5.12 is the floor:
+        Err(error) if error.errno() == Some(Errno::NOSYS) && settings.mounts.auto.shmounts.is_some() => {
+            by_shared_directory(running, settings, request, &target, rundir)?
+        }
+        other => other?,
     };
-    target::check_kinds(&mount.fd, &place, &target)?;
-    let record = Record::of(request, &target, &mount)?;
-    running.attach(&mount.fd, &place).map_err(|error| explain_attach(error, &target))?;
     // The mount is there from here on; a list that cannot be written must not make it look as if it were not.
     let kept = record::append(rundir, running, &record);
     kept.what(|| format!("mounted on {} of the container, but cannot remember it", target.display()))?;
     Ok(record)
 }
 
+fn by_descriptor(running: &Running, request: &MountRequest, target: &target::Target) -> Result<Record> {
+    let root = running.root()?;
+    let mount = detached::make(running, request)?;
+    let place = match request.options.create {
+        Some(kind) => target.open_or_create(&root, kind, running.root_ids())?,
+        None => target.open(&root)?,
+    };
+    target::check_kinds(&mount.fd, &place, target)?;
+    let record = Record::of(request, target, &mount.fd)?;
+    running.attach(&mount.fd, &place).map_err(|error| explain_attach(error, target))?;
+    Ok(record)
+}
+
+fn by_shared_directory(
+    running: &Running,
+    settings: &Settings,
+    request: &MountRequest,
+    target: &target::Target,
+    rundir: &Path,
+) -> Result<Record> {
+    let text = |bytes: &[u8]| {
+        CString::new(bytes).map_err(|_| Error::new(ErrorKind::Config, "a NUL byte in the arguments"))
+    };
+    if request.options.create.is_none() {
+        // This way makes the target; without create= it must be there.
+        target.open(&running.root()?)?;
+    }
+    let source = text(request.source.as_os_str().as_bytes())?;
+    let fstype = request.fstype.as_ref().map(|fstype| text(fstype.as_bytes())).transpose()?;
+    let data = text(request.options.data.join(",").as_bytes())?;
+    let flags = request.options.to_flags()?;
+    let bind = if request.options.recursive { flag::BIND | flag::REC } else { flag::BIND };
+    let directory = record::directory(rundir)?;
+    let attributes = fstype.is_none().then_some(Attributes { flags, prepare_in: &directory });
+    let mount = SharedMount {
+        source: Some(&source),
+        target: &request.target,
+        fstype: fstype.as_deref(),
+        flags: if fstype.is_some() { flags } else { bind },
+        attributes,
+        data: &data,
+    };
+    shared::mount(running, settings, &mount)?;
+    Record::of(request, target, &target.open(&running.root()?)?)
+}
+
 fn explain_attach(error: Error, target: &target::Target) -> Error {
-    use rustix::io::Errno;
     let error = error.context(format!("mount on {} of the container", target.display()));
     match error.errno() {
         Some(Errno::NOTDIR) => {

@@ -132,6 +132,31 @@ impl Options {
     }
 }
 
+impl Options {
+    /// The same as `MS_*` bits, for mount(2).
+    ///
+    /// - Errors: `Unsupported` for what mount(2) cannot do.
+    pub(super) fn to_flags(&self) -> Result<u64> {
+        if self.idmap.is_some() {
+            return Err(Error::new(ErrorKind::Unsupported, "idmap= needs mount_setattr(2), Linux 5.12"));
+        }
+        let mut flags = ATTRIBUTES
+            .iter()
+            .filter(|(_, attr)| self.attributes & attr != 0)
+            .fold(0, |flags, (flag, _)| flags | flag);
+        flags |= match self.attributes & attr::ATIME_MASK {
+            attr::NOATIME => flag::NOATIME,
+            attr::STRICTATIME => flag::STRICTATIME,
+            _ if self.clear & attr::ATIME_MASK != 0 => flag::RELATIME,
+            _ => 0,
+        };
+        if self.attributes & attr::NODIRATIME != 0 {
+            flags |= flag::NODIRATIME;
+        }
+        Ok(flags)
+    }
+}
+
 /// The access-time choice, if the options make one.
 fn atime(set: u64, clear: u64) -> Option<u64> {
     if set & flag::NOATIME != 0 {
@@ -198,6 +223,16 @@ mod tests {
             assert!(Options::parse(word, true).is_err(), "{word}");
         }
         assert!(Options::parse("create=link", true).is_err());
+    }
+
+    #[test]
+    fn attributes_translate_back_to_flags() {
+        let options = bind("ro,nosuid,noatime,nodiratime");
+        let wanted = flag::RDONLY | flag::NOSUID | flag::NOATIME | flag::NODIRATIME;
+        assert_eq!(options.to_flags().expect("flags"), wanted);
+        assert_eq!(bind("").to_flags().expect("flags"), 0);
+        assert_eq!(bind("relatime").to_flags().expect("flags"), flag::RELATIME);
+        assert!(bind("idmap=container").to_flags().is_err());
     }
 
     #[test]

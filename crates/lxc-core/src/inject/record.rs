@@ -5,13 +5,13 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read, Seek, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, fstat, major, minor};
 
 use super::MountRequest;
-use super::detached::Detached;
 use super::enter::Running;
 use super::mountinfo::{MountInfo, escape, unescape};
 use super::target::{Target, mount_id};
@@ -34,11 +34,11 @@ pub struct Record {
 }
 
 impl Record {
-    pub(super) fn of(request: &MountRequest, target: &Target, mount: &Detached) -> Result<Record> {
+    pub(super) fn of(request: &MountRequest, target: &Target, mount: &OwnedFd) -> Result<Record> {
         let what = || "look at the new mount";
-        let device = fstat(&mount.fd).what(what)?.st_dev;
+        let device = fstat(mount).what(what)?.st_dev;
         Ok(Record {
-            mount_id: mount_id(&mount.fd).what(what)?,
+            mount_id: mount_id(mount).what(what)?,
             device: format!("{}:{}", major(device), minor(device)),
             source: request.source.to_string_lossy().into_owned(),
             target: target.display(),
@@ -70,6 +70,17 @@ impl Record {
             options: fields.next()?,
         })
     }
+}
+
+/// `RUNDIR/lxc/inject`, made if missing.
+pub(super) fn directory(rundir: &Path) -> Result<PathBuf> {
+    let path = rundir.join("lxc/inject");
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(&path)
+        .what(|| format!("make {}", path.display()))?;
+    Ok(path)
 }
 
 /// `RUNDIR/lxc/inject/LXCPATH/NAME`; the lxcpath is appended verbatim, as for locks.

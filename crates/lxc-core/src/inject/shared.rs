@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use lxc_conf::model::{Settings, ShMounts};
-use lxc_conf::value::mount_entry::Create;
+use lxc_conf::value::mount_entry::{Create, flag as ms};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
@@ -18,6 +18,9 @@ use super::enter::Running;
 use super::shared_directory;
 use super::target::Target;
 use crate::{Error, ErrorKind, Result, ResultExt};
+
+/// Change an existing mount (mount(2)).
+const MS_REMOUNT: u64 = 32;
 
 /// Arguments of mount(2), the target being a path of the container.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +31,18 @@ pub struct SharedMount<'a> {
     pub fstype: Option<&'a CStr>,
     /// `MS_*` bits.
     pub flags: u64,
+    /// Flags of a bind mount, which mount(2) ignores when it makes one.
+    pub attributes: Option<Attributes<'a>>,
     pub data: &'a CStr,
+}
+
+/// What a bind mount shall have from the moment the container sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Attributes<'a> {
+    /// `MS_*` bits.
+    pub flags: u64,
+    /// A directory outside of the shared one to prepare the mount in.
+    pub prepare_in: &'a Path,
 }
 
 /// Mounts in a running container.
@@ -42,12 +56,29 @@ pub fn mount(running: &Running, settings: &Settings, request: &SharedMount<'_>) 
         Some(source) => kind_of(source)?,
         None => Create::Dir,
     };
-    let mut stage = Stage::make(shared, kind)?;
     let source = request.source.or(request.fstype).unwrap_or(c"none");
-    let path = stage.c_path()?;
-    lxc_sys::mount::mount(source, &path, request.fstype.unwrap_or(c""), request.flags, request.data)
-        .what(|| format!("mount {} in the shared directory", source.to_string_lossy()))?;
+    let what = || format!("mount {} in the shared directory", source.to_string_lossy());
+    // ORDER: with its attributes before it is shared. Changing them later changes the host's copy only.
+    let prepared = match request.attributes.filter(|attributes| attributes.flags != 0) {
+        None => None,
+        Some(attributes) => {
+            let mut prepared = Stage::make(attributes.prepare_in, kind)?;
+            let path = prepared.c_path()?;
+            lxc_sys::mount::mount(source, &path, c"", request.flags, c"").what(what)?;
+            prepared.mounted = true;
+            let flags = attributes.flags | ms::BIND | MS_REMOUNT;
+            lxc_sys::mount::mount(c"none", &path, c"", flags, c"")
+                .what(|| format!("set the options of the mount of {}", source.to_string_lossy()))?;
+            Some(prepared)
+        }
+    };
+    let mut stage = Stage::make(Path::new(&shared.host), kind)?;
+    let from = prepared.as_ref().map(Stage::c_path).transpose()?;
+    let from = from.as_deref().unwrap_or(source);
+    let fstype = request.fstype.unwrap_or(c"");
+    lxc_sys::mount::mount(from, &stage.c_path()?, fstype, request.flags, request.data).what(what)?;
     stage.mounted = true;
+    drop(prepared);
     let root = running.root()?;
     let inside = arrived(running, &root, shared, &stage)?;
     let place = target.open_or_create(&root, kind, running.root_ids())?;
@@ -77,7 +108,7 @@ fn kind_of(source: &CStr) -> Result<Create> {
     })
 }
 
-/// A place of its own below HOST, removed when dropped.
+/// A place of its own in a directory, unmounted and removed when dropped.
 #[derive(Debug)]
 struct Stage {
     path: PathBuf,
@@ -87,13 +118,13 @@ struct Stage {
 }
 
 impl Stage {
-    fn make(shared: &ShMounts, kind: Create) -> Result<Stage> {
+    fn make(dir: &Path, kind: Create) -> Result<Stage> {
         for _ in 0..100 {
             let mut random = [0; 8];
             rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
                 .what(|| "get random bytes")?;
             let name = format!(".lxcmount_{:016x}", u64::from_ne_bytes(random));
-            let path = Path::new(&shared.host).join(&name);
+            let path = dir.join(&name);
             let made = match kind {
                 Create::Dir => std::fs::create_dir(&path),
                 Create::File => std::fs::File::create_new(&path).map(drop),
@@ -102,11 +133,11 @@ impl Stage {
                 Ok(()) => return Ok(Stage { path, name, mounted: false, kind }),
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
                 Err(error) => {
-                    return Err(error).what(|| format!("make {} in the shared directory", path.display()));
+                    return Err(error).what(|| format!("make {}", path.display()));
                 }
             }
         }
-        Err(Error::kernel(Errno::EXIST, format!("make a name in {}", shared.host)))
+        Err(Error::kernel(Errno::EXIST, format!("make a name in {}", dir.display())))
     }
 
     fn c_path(&self) -> Result<std::ffi::CString> {
