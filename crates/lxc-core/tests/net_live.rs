@@ -17,3 +17,5 @@ mod reading;
 mod scripts;
 #[path = "net_live/unprivileged.rs"]
 mod unprivileged;
+#[path = "net_live/userns.rs"]
+mod userns;
