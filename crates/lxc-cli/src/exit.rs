@@ -42,7 +42,9 @@ pub fn line(tool: &str, name: Option<&str>, place: Option<&Location<'_>>, text: 
         let _ = write!(out, "{name}: ");
     }
     if let Some(place) = place {
-        let _ = write!(out, "{}: {}_main: {} ", place.file(), tool.replace('-', "_"), place.line());
+        let file = place.file();
+        let file = file.split_once("crates/").map_or(file, |(_, file)| file);
+        let _ = write!(out, "{file}: {}_main: {} ", tool.replace('-', "_"), place.line());
     }
     let _ = write!(out, "{text}");
     out

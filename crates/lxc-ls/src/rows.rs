@@ -123,15 +123,15 @@ fn row(lxcpath: &Path, name: &str, running: bool, wanted: &Wanted) -> Result<Opt
     if wanted.any_group && (groups.is_empty() || !select::in_groups(&groups, &wanted.groups)) {
         return Ok(None);
     }
-    let asks_state = wanted.needs.state || wanted.active || wanted.running || wanted.frozen;
+    // COMPAT: a frozen container counts as running, and with `--active` being frozen is not asked for.
+    let only_frozen = wanted.frozen && !wanted.active;
     let state = match running {
         // A monitor that does not answer has a container to answer for: it is listed, not dropped.
-        true if asks_state => container.state().map_or("UNKNOWN", State::name),
+        true if wanted.needs.state || only_frozen => container.state().map_or("UNKNOWN", State::name),
         true => State::Running.name(),
         false => State::Stopped.name(),
     };
-    let only = |flag: bool, wanted: State| flag && state != wanted.name();
-    if only(wanted.running, State::Running) || only(wanted.frozen, State::Frozen) {
+    if only_frozen && state != State::Frozen.name() {
         return Ok(None);
     }
     let mut row = Row {

@@ -149,6 +149,9 @@ pub fn run(args: Args, ctx: &Ctx) -> anyhow::Result<ExitCode> {
         }
         Err(error) => {
             ctx.report_core(&error);
+            if !args.foreground {
+                ctx.error("Received container state \"ABORTING\" instead of \"RUNNING\"");
+            }
             ctx.error("The container failed to start");
             if !args.foreground {
                 ctx.error("To get more details, run the container in foreground mode");
