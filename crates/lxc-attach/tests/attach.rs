@@ -439,3 +439,26 @@ fn a_caller_without_cap_sys_admin_goes_through_the_user_namespace() {
     let _ =
         run.args(command.get_args()).done().exits(1).says("enter the container's namespaces").says("cure:");
 }
+
+#[test]
+fn the_container_s_seccomp_policy_applies() {
+    let guest = Guest::build("attachseccomp").subject(Subject::Theirs).make();
+    let policy = guest.dir().join("policy");
+    std::fs::write(&policy, "2\ndenylist\n[all]\nmkdir errno 84\nmkdirat errno 84\n").unwrap();
+    guest.append(&format!("lxc.seccomp.profile = {}", policy.display()));
+    guest.start();
+    // 84 is EILSEQ, which nothing else here gives.
+    let line = "grep Seccomp: /proc/self/status; mkdir /new";
+    let done = ours(&guest).args(["--", "/bin/sh", "-c", line]).done().exits(1).says("Invalid or incomplete");
+    assert_eq!(done.stdout, "Seccomp:\t2\n");
+    let done = ours(&guest)
+        .args(["-u", "1000", "--", "/bin/sh", "-c", line])
+        .done()
+        .exits(1)
+        .says("Invalid or incomplete");
+    assert_eq!(done.stdout, "Seccomp:\t2\n");
+    same(&guest, &["--", "/bin/sh", "-c", "grep -E 'Seccomp|NoNew' /proc/self/status; mkdir /x 2>&1"]);
+    assert_eq!(sh(&guest, &["-eLSM"], line), "Seccomp:\t0\n");
+    std::fs::remove_file(&policy).unwrap();
+    let _ = ours(&guest).args(["--", "true"]).done().exits(1).says("seccomp policy").says("cure:");
+}

@@ -3,7 +3,6 @@
 //! Context: caller. Not here: decisions (`plan`).
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 
 use lxc_conf::model::{Arch, Ns};
 use lxc_sys::proc::ProcFs;
@@ -11,9 +10,10 @@ use lxc_sys::{cred, pidfd};
 use rustix::fs::{AtFlags, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 
-use super::facts::{Facts, IdRanges, Label, Lsm, Status, parse_label};
+use super::facts::{Facts, IdRanges, Label, Status, parse_label};
 use super::{Elevated, Request};
 use crate::command::Client;
+use crate::host::{self, Lsm};
 use crate::{Error, ErrorKind, Result, ResultExt};
 
 /// A running init: proven alive after everything about it was read.
@@ -195,27 +195,22 @@ fn arch(client: &Client, proc: &ProcFs, dir: &OwnedFd) -> Result<Option<Arch>> {
     arch.map(Some).map_err(|_| Error::new(ErrorKind::Protocol, format!("the monitor's lxc.arch is {name:?}")))
 }
 
-/// The security module in force on this host, if it labels processes.
-pub fn active_lsm() -> Option<Lsm> {
-    let enabled = std::fs::read("/sys/module/apparmor/parameters/enabled");
-    if enabled.is_ok_and(|text| text.first() == Some(&b'Y')) {
-        return Some(Lsm::AppArmor);
-    }
-    Path::new("/sys/fs/selinux/enforce").exists().then_some(Lsm::SeLinux)
-}
-
 fn label(request: &Request, dir: &OwnedFd) -> Result<Option<Label>> {
     if request.elevated.contains(Elevated::Lsm) {
         return Ok(None);
     }
-    let Some(lsm) = active_lsm() else { return Ok(None) };
-    if let Some(text) = &request.label {
-        return Ok(Some(Label { lsm, text: text.clone() }));
-    }
-    let text = match lsm {
-        // Until Linux 5.8 is the floor: the stacked attribute directory does not exist.
-        Lsm::AppArmor => read(dir, "attr/apparmor/current").or_else(|_| read(dir, "attr/current"))?,
-        Lsm::SeLinux => read(dir, "attr/current")?,
+    let lsm = host::lsm();
+    let (stacked, text) = match lsm {
+        Lsm::None => return Ok(None),
+        Lsm::AppArmor => match read(dir, "attr/apparmor/current") {
+            Ok(text) => (true, text),
+            // Until Linux 5.8 is the floor: there is one directory of attributes for all modules.
+            Err(_) => (false, read(dir, "attr/current")?),
+        },
+        Lsm::SeLinux => (false, read(dir, "attr/current")?),
     };
-    Ok(parse_label(lsm, &text))
+    Ok(match &request.label {
+        Some(text) => Some(Label { lsm, stacked, text: text.clone() }),
+        None => parse_label(lsm, stacked, &text),
+    })
 }

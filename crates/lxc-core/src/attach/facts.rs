@@ -2,6 +2,8 @@
 //!
 //! Pure. Not here: reading it (`context`).
 
+use crate::host::Lsm;
+
 /// Everything the planner asks about the running container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -30,17 +32,12 @@ pub struct Facts {
     pub ns_pid: i32,
 }
 
-/// Security modules with process labels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lsm {
-    AppArmor,
-    SeLinux,
-}
-
 /// A process label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label {
     pub lsm: Lsm,
+    /// The module has attribute files of its own (`attr/apparmor/`, Linux 5.8).
+    pub stacked: bool,
     /// Without mode and trailing newline.
     pub text: String,
 }
@@ -130,14 +127,14 @@ impl IdRanges {
 }
 
 /// Cleans an AppArmor or SELinux label as procfs gives it; `None` = unconfined.
-pub(super) fn parse_label(lsm: Lsm, text: &str) -> Option<Label> {
+pub(super) fn parse_label(lsm: Lsm, stacked: bool, text: &str) -> Option<Label> {
     let text = text.trim_end_matches(['\n', '\0']);
     let text = match lsm {
         // `PROFILE (enforce)`
         Lsm::AppArmor => text.rsplit_once(" (").map_or(text, |(profile, _)| profile),
-        Lsm::SeLinux => text,
+        Lsm::SeLinux | Lsm::None => text,
     };
-    (!text.is_empty() && text != "unconfined").then(|| Label { lsm, text: text.to_owned() })
+    (!text.is_empty() && text != "unconfined").then(|| Label { lsm, stacked, text: text.to_owned() })
 }
 
 #[cfg(test)]
@@ -183,10 +180,11 @@ mod tests {
 
     #[test]
     fn labels_lose_their_mode_and_unconfined_means_none() {
-        let label = parse_label(Lsm::AppArmor, "lxc-container-default-cgns (enforce)\n").expect("label");
+        let label =
+            parse_label(Lsm::AppArmor, true, "lxc-container-default-cgns (enforce)\n").expect("label");
         assert_eq!(label.text, "lxc-container-default-cgns");
-        assert_eq!(parse_label(Lsm::AppArmor, "unconfined\n"), None);
-        let label = parse_label(Lsm::SeLinux, "system_u:system_r:lxc_t:s0:c1,c2\0").expect("label");
+        assert_eq!(parse_label(Lsm::AppArmor, true, "unconfined\n"), None);
+        let label = parse_label(Lsm::SeLinux, false, "system_u:system_r:lxc_t:s0:c1,c2\0").expect("label");
         assert_eq!(label.text, "system_u:system_r:lxc_t:s0:c1,c2");
     }
 }

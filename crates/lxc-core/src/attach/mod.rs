@@ -21,9 +21,9 @@ use lxc_conf::model::{Arch, Settings};
 use lxc_sys::pidfd::{self, Exit};
 use lxc_sys::tty::Pty;
 
-pub use context::{AttachContext, active_lsm};
+pub use context::AttachContext;
 pub use env::{EnvPolicy, Environment};
-pub use facts::{Facts, IdRange, IdRanges, Label, Lsm, Status};
+pub use facts::{Facts, IdRange, IdRanges, Label, Status};
 pub use plan::{AttachPlan, plan};
 
 use crate::console::proxy::{AtInputEnd, RawTerminal, Relay, Signals, relay, terminal_of};

@@ -8,8 +8,9 @@ use std::os::unix::ffi::OsStrExt;
 use lxc_conf::model::{Arch, Ns, Settings};
 use lxc_sys::cred::Personality;
 
-use super::facts::{Facts, Label, Lsm};
+use super::facts::{Facts, Label};
 use super::{Elevated, Namespaces, Request, Terminal};
+use crate::host::Lsm;
 use crate::{Error, ErrorKind, Result};
 
 /// One resource limit to set.
@@ -108,12 +109,15 @@ fn personality(arch: Arch) -> Personality {
 
 fn label(label: &Label) -> (CString, Vec<u8>) {
     // The label takes effect at exec, so that the steps in between are not confined by it.
-    match label.lsm {
-        Lsm::AppArmor => {
-            (c"thread-self/attr/exec".to_owned(), [b"exec ".as_slice(), label.text.as_bytes()].concat())
-        }
-        Lsm::SeLinux => (c"thread-self/attr/exec".to_owned(), label.text.clone().into_bytes()),
-    }
+    let file = match label.stacked {
+        true => c"thread-self/attr/apparmor/exec",
+        false => c"thread-self/attr/exec",
+    };
+    let text = match label.lsm {
+        Lsm::AppArmor => [b"exec ".as_slice(), label.text.as_bytes()].concat(),
+        Lsm::SeLinux | Lsm::None => label.text.clone().into_bytes(),
+    };
+    (file.to_owned(), text)
 }
 
 fn limits(settings: &Settings) -> Result<Vec<PlannedLimit>> {
@@ -163,7 +167,7 @@ mod tests {
             bounding: 0x1ff,
             no_new_privs: true,
             seccomp_profile: Some("/p".into()),
-            label: Some(Label { lsm: Lsm::AppArmor, text: "lxc-default".into() }),
+            label: Some(Label { lsm: Lsm::AppArmor, stacked: true, text: "lxc-default".into() }),
             ..Facts::default()
         }
     }
@@ -183,7 +187,10 @@ mod tests {
         assert!(plan.enter_cgroups && plan.no_new_privs && plan.drop_terminal && !plan.remount);
         assert_eq!(plan.drop_bounding, !0x1ff);
         assert_eq!(plan.seccomp_profile.as_deref(), Some("/p"));
-        assert_eq!(plan.label, Some((c"thread-self/attr/exec".to_owned(), b"exec lxc-default".to_vec())));
+        assert_eq!(
+            plan.label,
+            Some((c"thread-self/attr/apparmor/exec".to_owned(), b"exec lxc-default".to_vec()))
+        );
         assert_eq!(plan.cwd.as_deref(), Some(c"/work"));
         assert_eq!((plan.uid, plan.gid, plan.namespace_root), (0, 0, None));
         assert_eq!(plan.environment, [c"container=lxc".to_owned()]);

@@ -5,7 +5,7 @@
 use std::ffi::{CString, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lxc_child::attach::attached;
 use lxc_child::attach_script::{
@@ -14,10 +14,9 @@ use lxc_child::attach_script::{
 use lxc_child::transient::transient;
 use lxc_conf::model::Ns;
 use lxc_sys::clone::{self, Child, CloneArgs, SingleThreaded};
-use lxc_sys::cred::SockFilter;
 use lxc_sys::exec::Image;
 use lxc_sys::signal::{self, Mask};
-use lxc_sys::{fd, ns, pidfd};
+use lxc_sys::{fd, ns, pidfd, tty};
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -28,7 +27,8 @@ use super::context::AttachContext;
 use super::plan::{AttachPlan, plan};
 use super::{Attached, Program, Request, Session, Terminal, fault, shell, stdio};
 use crate::command::Client;
-use crate::console::proxy::Signals;
+use crate::console::proxy::{Signals, terminal_of};
+use crate::seccomp::{self, SeccompFacts};
 use crate::{Error, ErrorKind, Result, ResultExt};
 
 const SIGINT: i32 = 2;
@@ -139,7 +139,7 @@ struct Launch<'a> {
     context: &'a AttachContext,
     plan: &'a AttachPlan,
     cgroups: Entry,
-    seccomp: Option<Filter>,
+    seccomp: Option<seccomp::Program>,
     client: &'a Client,
     thread: SingleThreaded,
     /// The signal mask of what is executed.
@@ -159,12 +159,19 @@ impl<'a> Launch<'a> {
             true => Entry::open(client)?,
             false => Entry::default(),
         };
-        let seccomp = plan.seccomp_profile.as_deref().map(|path| filter(request, path)).transpose()?;
+        let seccomp =
+            plan.seccomp_profile.as_deref().map(|path| filter(request, path)).transpose()?.flatten();
         Ok(Launch { request, context, plan, cgroups, seccomp, client, thread, mask })
     }
 
     fn open_session(&self) -> Result<Session> {
         let pty = stdio::allocate(self.client, self.context, self.plan)?;
+        let stdio: [BorrowedFd<'_>; 3] =
+            [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
+        if let Some(terminal) = terminal_of(stdio) {
+            // ORDER: before the program can ask. A terminal that has no size has none to give.
+            let _ = tty::copy_window_size(terminal, pty.ptx.as_fd());
+        }
         let log = self.request.pty_log.as_ref().map(OwnedFd::try_clone).transpose();
         let log = log.what(|| "duplicate the pty log")?;
         Ok(Session { pty, signals: Signals::block()?.restoring(self.mask), log })
@@ -213,7 +220,7 @@ impl<'a> Launch<'a> {
             .map(|write| ProcWriteOp { path: &write.path, value: &write.value })
             .collect();
         let seccomp =
-            self.seccomp.as_ref().map(|filter| SeccompOp { program: &filter.program, notify: filter.notify });
+            self.seccomp.as_ref().map(|filter| SeccompOp { program: &filter.filter, notify: filter.notify });
         let script = AttachScript {
             report,
             cgroups: &cgroups,
@@ -411,13 +418,7 @@ fn open_child(pid: i32) -> Result<OwnedFd> {
     pidfd::pidfd_open(pid, pidfd::PidfdFlags::empty()).what(|| "open the attached process")
 }
 
-/// A compiled seccomp policy.
-struct Filter {
-    program: Vec<SockFilter>,
-    notify: bool,
-}
-
-fn filter(request: &Request, profile: &str) -> Result<Filter> {
-    let what = format!("compile seccomp policy {profile} of container {}", request.name);
-    Err(Error::new(ErrorKind::Unsupported, what).cure("use -eLSM to attach without the filter"))
+fn filter(request: &Request, profile: &str) -> Result<Option<seccomp::Program>> {
+    seccomp::compile(Path::new(profile), &request.settings, SeccompFacts::survey())
+        .map_err(|error| error.cure("use -eLSM to attach without the container's filter"))
 }

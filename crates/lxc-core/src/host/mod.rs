@@ -83,7 +83,8 @@ fn namespaces() -> u64 {
         .fold(0, |bits, ns| bits | ns.clone_flag())
 }
 
-fn lsm() -> Lsm {
+/// The module in force, without the rest of the survey.
+pub fn lsm() -> Lsm {
     let enabled =
         std::fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with(b"Y"));
     if enabled {
