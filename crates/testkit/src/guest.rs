@@ -178,12 +178,13 @@ impl Guest {
         self.tool("lxc-start").arg("-d").arg("-o").arg(log).args(["-l", "DEBUG"]).done()
     }
 
-    /// What the log of the last start complains about.
+    /// What the log of the last start complains about, and what the console showed (if it goes to `console.log`).
     pub fn why(&self) -> String {
+        let console = fs::read_to_string(self.dir().join("console.log")).unwrap_or_default();
         let log = fs::read_to_string(self.dir().join("log")).unwrap_or_default();
         let serious =
             |line: &&str| [" ERROR ", " WARN ", " CRIT ", " FATAL "].iter().any(|word| line.contains(word));
-        log.lines().filter(serious).collect::<Vec<_>>().join("\n")
+        log.lines().filter(serious).collect::<Vec<_>>().join("\n") + &console
     }
 
     /// Runs a command inside with lxc-attach.
@@ -210,7 +211,7 @@ impl Guest {
     /// Pid of the container's init.
     pub fn pid(&self) -> u32 {
         let done = self.tool("lxc-info").args(["-p", "-H"]).done();
-        done.stdout.trim().parse().unwrap_or_else(|_| panic!("not a pid, and it is {}: {done}", self.state()))
+        done.stdout.trim().parse().unwrap_or_else(|_| panic!("not a pid, and it is {}: {done}\nmonitor: {:?}\n{}", self.state(), leftovers::monitor_pid(&self.lxcpath, &self.name), self.why()))
     }
 
     /// True when it runs under another init than `old`: it has rebooted.
