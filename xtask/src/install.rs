@@ -135,7 +135,7 @@ pub fn tools() -> Result<Vec<String>> {
             names.push(entry.file_name().to_string_lossy().into_owned());
         }
     }
-    names.retain(|name| name.starts_with("lxc-"));
+    names.retain(|name| name.starts_with("lxc-") && name != "lxc-multicall");
     names.sort();
     Ok(names)
 }
