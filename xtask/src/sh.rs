@@ -53,16 +53,6 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs it and gives its stdout; stderr goes where ours goes.
-pub fn output(command: &mut Command) -> Result<String> {
-    let shown = show(command);
-    let output = command.stderr(Stdio::inherit()).output().with_context(|| format!("run {shown}"))?;
-    if !output.status.success() {
-        bail!("{shown}: {}", output.status);
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
 /// Runs it, showing its output as it comes and keeping it; the flag says whether it succeeded.
 pub fn tee(command: &mut Command) -> Result<(bool, String)> {
     let shown = show(command);
