@@ -23,10 +23,14 @@ fn committed() -> PathBuf {
 
 fn generate(output: &Path) -> Result<()> {
     packages::ensure(&[packages::BUILD])?;
-    drop(fs::remove_dir_all(output));
+    let fresh = sh::target().join("man.new");
+    drop(fs::remove_dir_all(&fresh));
     let mut cargo = sh::cargo();
-    cargo.args(["run", "--quiet", "-p", "mangen", "--"]).arg(sh::repository().join("man/src")).arg(output);
-    sh::run(stage::environment(&mut cargo))
+    cargo.args(["run", "--quiet", "-p", "mangen", "--"]).arg(sh::repository().join("man/src")).arg(&fresh);
+    sh::run(stage::environment(&mut cargo))?;
+    // Nothing is taken away before everything is there.
+    drop(fs::remove_dir_all(output));
+    fs::rename(&fresh, output).with_context(|| format!("move the pages to {}", output.display()))
 }
 
 /// Fails when a committed page differs from what the sources give, or when mandoc finds an error in one.
