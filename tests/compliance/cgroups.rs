@@ -15,6 +15,17 @@ fn v1() -> bool {
     std::path::Path::new("/sys/fs/cgroup/memory/memory.limit_in_bytes").exists()
 }
 
+/// Removes a directory the configuration asked for: it may be shared, so no container does.
+fn remove(name: &str) {
+    for hierarchy in fs::read_dir("/sys/fs/cgroup").unwrap().flatten() {
+        let dir = hierarchy.path().join(name);
+        for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
+            drop(fs::remove_dir(entry.path()));
+        }
+        drop(fs::remove_dir(dir));
+    }
+}
+
 cases! {
     fn values_are_read_and_written() {
         let guest = Guest::build("cgroup").start();
@@ -69,6 +80,7 @@ cases! {
         let expected = format!("/{0}-dir/lxc.payload.{0}", guest.name());
         assert_eq!(cgroup(&guest, "freezer"), expected);
         guest.kill();
+        remove(&format!("{}-dir", guest.name()));
     }
 
     fn directories_for_monitor_and_payload() {
@@ -79,6 +91,7 @@ cases! {
         let monitor = fs::read_to_string(format!("/proc/{}/cgroup", guest.monitor())).unwrap();
         assert!(monitor.lines().all(|line| line.ends_with(&format!("/{}-d/monitor", guest.name()))), "{monitor}");
         guest.kill();
+        remove(&format!("{}-d", guest.name()));
     }
 
     fn an_inner_directory() {
@@ -87,6 +100,7 @@ cases! {
         let guest = Guest::build("cgroup").conf(lines).start();
         assert_eq!(cgroup(&guest, "freezer"), format!("/{}-d/payload/inner", guest.name()));
         guest.kill();
+        remove(&format!("{}-d", guest.name()));
     }
 
     fn an_explicit_directory_excludes_the_general_one() {

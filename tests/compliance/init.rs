@@ -214,9 +214,9 @@ cases! {
 
     fn an_id_map_makes_it_unprivileged() {
         // /etc/subuid has to allow the map; this machine's stays as it is.
-        let line = "echo root:100000:65536 > $0; mount --bind $0 /etc/subuid; mount --bind $0 /etc/subgid; exec \"$@\"";
-        let subid = testkit::names::TestNames::new("subid").directory().with_extension("txt");
-        fs::create_dir_all(subid.parent().unwrap()).unwrap();
+        let line = "mount --bind $0 /etc/subuid; mount --bind $0 /etc/subgid; exec \"$@\"";
+        let subid = std::env::temp_dir().join(format!("lxc-rs-test-subid-{}", std::process::id()));
+        fs::write(&subid, "root:100000:65536\n").unwrap();
         let prefix = ["unshare", "--mount", "--propagation", "private", "sh", "-c", line, subid.to_str().unwrap()];
         let guest = Guest::build("init")
             .conf("lxc.idmap = u 0 100000 65536\nlxc.idmap = g 0 100000 65536")
@@ -230,9 +230,11 @@ cases! {
         guest.start();
         assert_eq!(status(&guest, "Uid"), "100000 100000 100000 100000");
         assert_eq!(guest.sh("id -u; cat /proc/self/uid_map | tr -s ' '"), "0\n 0 100000 65536\n");
-        let table = guest.bare_tool("lxc-ls").arg("-P").arg(guest.lxcpath()).args(["-f", "-F", "UNPRIVILEGED"]).done().ok();
+        let table =
+            guest.bare_tool("lxc-ls").arg("-P").arg(guest.lxcpath()).args(["-f", "-F", "UNPRIVILEGED"]).done().ok();
+        guest.kill();
+        fs::remove_file(subid).unwrap();
         assert_eq!(table.lines().nth(1).unwrap().trim(), "true");
-        drop(fs::remove_file(subid));
     }
 
     fn the_halt_signal_of_the_configuration() {

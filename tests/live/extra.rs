@@ -10,7 +10,10 @@ use testkit::{Guest, cases, eventually};
 /// What init reports by a script.
 fn report(lines: &str, script: &str) -> String {
     let guest = Guest::build("extra").conf(lines).make();
-    write_script(&guest.rootfs().join("sbin/init"), &format!("#!/bin/sh\n({script}) > /tmp/r 2>&1\nmv /tmp/r /report\nsleep 1000\n"));
+    write_script(
+        &guest.rootfs().join("sbin/init"),
+        &format!("#!/bin/sh\n({script}) > /tmp/r 2>&1\nmv /tmp/r /report\nsleep 1000\n"),
+    );
     guest.start();
     let path = guest.rootfs().join("report");
     assert!(eventually(Duration::from_secs(10), || path.exists()), "init reports nothing\n{}", guest.why());

@@ -318,7 +318,11 @@ impl Into<'_> {
         }
         for entry in entries(from)? {
             let to = to.join(file_name(&entry));
-            if entry.is_dir() {
+            if entry.is_symlink() {
+                let to = self.fresh(&to)?;
+                std::os::unix::fs::symlink(fs::read_link(&entry)?, &to)
+                    .with_context(|| format!("link {}", to.display()))?;
+            } else if entry.is_dir() {
                 self.tree(&entry, &to)?;
             } else {
                 let mode = fs::metadata(&entry)?.permissions().mode() & 0o777;

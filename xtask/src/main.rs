@@ -27,6 +27,7 @@ usage: cargo xtask TASK
   install --prefix P [--destdir D] [--sysconfdir S] [--localstatedir L] [--runtimedir R] [--libdir L] [--separate]
                              everything a package would contain
   man [--check]              writes (or compares) the manual pages
+  stage                      builds what the tests run into target/stage
   tidy [--bless]             the rules of ARCHITECTURE.md that no compiler checks (--bless: take over the unsafe count)
 ";
 
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         "install" => install::run(rest),
         "man" => man::run(rest),
         "tidy" => tidy::run(rest),
+        "stage" => stage::build(),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;

@@ -23,7 +23,8 @@ pub fn bin() -> PathBuf {
 pub fn settings() -> install::Settings {
     let prefix = root().join("usr");
     install::Settings {
-        libdir: prefix.join("lib"),
+        // The root of an unprivileged container must reach its mount point, and a checkout may be in a private home.
+        libdir: "/tmp/lxc-rs-test/lib".into(),
         prefix,
         sysconfdir: "/etc".into(),
         localstatedir: "/var".into(),

@@ -37,7 +37,8 @@ pub fn to_roff(title: &str, section: &str, text: &str) -> Result<String> {
             out.push('\n');
         } else if line.starts_with("    ") {
             let block = take(&lines, &mut at, line, |next| next.starts_with("    ") || next.is_empty());
-            out.push_str(".PP\n.RS 4\n.nf\n");
+            paragraph_break(&mut out);
+            out.push_str(".RS 4\n.nf\n");
             for code in trim_blank_end(&block) {
                 out.push_str(&protect(&escape(code.strip_prefix("    ").unwrap_or(code))));
                 out.push('\n');
@@ -56,10 +57,19 @@ pub fn to_roff(title: &str, section: &str, text: &str) -> Result<String> {
             out.push_str(&format!(".TP\n{}\n{}\n", protect(&inline(line)), protect(&inline(&text))));
         } else {
             let text = paragraph(&lines, &mut at, line);
-            out.push_str(&format!(".PP\n{}\n", protect(&inline(&text))));
+            paragraph_break(&mut out);
+            out.push_str(&format!("{}\n", protect(&inline(&text))));
         }
     }
     Ok(out)
+}
+
+/// A heading already starts a paragraph.
+fn paragraph_break(out: &mut String) {
+    let last = out.lines().last().unwrap_or_default();
+    if !last.starts_with(".SH") && !last.starts_with(".SS") {
+        out.push_str(".PP\n");
+    }
 }
 
 /// The line and those after it that go on the same paragraph.
@@ -168,7 +178,7 @@ mod tests {
         let roff = to_roff("tool", "1", text).expect("a good source");
         for line in [
             ".SH NAME\ntool \\- does x\n",
-            ".SH \"DESCRIPTION\"\n.PP\nOne \\fItwo\\fR \\fBa\\-b\\fR\n\\&.three\n",
+            ".SH \"DESCRIPTION\"\nOne \\fItwo\\fR \\fBa\\-b\\fR\n\\&.three\n",
             ".IP \\(bu 2\nitem\n",
             ".TP\nterm\nmeaning\n",
             ".nf\ncode \\-x\n.fi\n",
