@@ -94,6 +94,7 @@ pub fn run(args: Args, ctx: &Ctx) -> anyhow::Result<ExitCode> {
         Err(error) => {
             ctx.report_core(&error);
             if error.kind() == ErrorKind::NotRunning {
+                ctx.error("Failed to get init pid");
                 ctx.error("Failed to get attach context");
             }
             return Ok(ExitCode::from(exit::FAILURE));

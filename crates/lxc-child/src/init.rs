@@ -6,7 +6,7 @@ use lxc_sys::clone::exit_now;
 use lxc_sys::rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use lxc_sys::rustix::fs::{CWD, Mode, OFlags, openat};
 use lxc_sys::rustix::io::Errno;
-use lxc_sys::{cred, fd, netlink, ns, pidfd, proc, signal};
+use lxc_sys::{cred, fd, netlink, ns, pidfd, proc, signal, title};
 
 use crate::dev::Made;
 use crate::script::{Console, InitScript, Program, Resolve, Rootfs, Stdio};
@@ -132,6 +132,8 @@ fn run(script: &InitScript<'_>) -> Result<Infallible, Fault> {
             // No exec closes them here: the monitor takes the end of the handshake socket for success. Nothing owned or
             // borrowed above is used or dropped any more, since this does not return.
             fd::close_between(3, u32::MAX).map_err(|errno| Fault::new(Step::Exec, 1, errno))?;
+            // Nobody but ps(1) minds if it cannot be set (no /proc in the container).
+            let _ = title::set_title("init");
             exit_now(mini_init::run(|| {
                 image.exec();
                 CANNOT_EXECUTE

@@ -148,11 +148,12 @@ pub fn init(setup: &LogSetup<'_>) -> Result<()> {
 
 /// Applies `lxc.log.level`, `lxc.log.file` and `lxc.log.syslog` of a container.
 ///
-/// What was given on the command line wins: a level or file already chosen stays. `keep` says which those are.
+/// What was given on the command line wins.
 ///
 /// - Errors: the file cannot be opened or the facility is unknown; the rest was applied.
-pub fn apply(log: &Log, keep: Chosen) -> Result<()> {
+pub fn apply(log: &Log) -> Result<()> {
     let Some(sink) = SINK.get() else { return Ok(()) };
+    let keep = sink.chosen;
     if let (Some(level), false) = (log.level.and_then(Level::from_number), keep.level) {
         sink.set_level(level);
     }
@@ -170,9 +171,9 @@ pub fn apply(log: &Log, keep: Chosen) -> Result<()> {
 
 /// Which settings the command line made.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Chosen {
-    pub level: bool,
-    pub file: bool,
+struct Chosen {
+    level: bool,
+    file: bool,
 }
 
 /// The descriptor of the log file, for code that closes all others.
@@ -227,6 +228,8 @@ struct Sink {
     /// Level of the file and of syslog, as a number.
     level: AtomicU8,
     quiet: bool,
+    /// What the command line decided.
+    chosen: Chosen,
     outputs: Mutex<Outputs>,
 }
 
@@ -259,7 +262,8 @@ impl Sink {
             name: setup.name.map(str::to_owned),
             ..Outputs::default()
         };
-        Sink { level: AtomicU8::new(level as u8), quiet: setup.quiet, outputs: Mutex::new(outputs) }
+        let chosen = Chosen { level: setup.level.is_some(), file: setup.file.is_some() };
+        Sink { level: AtomicU8::new(level as u8), quiet: setup.quiet, chosen, outputs: Mutex::new(outputs) }
     }
 
     fn open_initial(&self, setup: &LogSetup<'_>) -> Result<()> {

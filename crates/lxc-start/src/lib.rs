@@ -143,7 +143,7 @@ pub fn run(args: Args, ctx: &Ctx) -> anyhow::Result<ExitCode> {
     };
     match container.start(options) {
         Ok(_) => Ok(ExitCode::SUCCESS),
-        Err(error) if error.kind() == ErrorKind::AlreadyRunning => {
+        Err(error) if error.kind() == ErrorKind::AlreadyRunning && container.is_running() => {
             ctx.error("Container is already running");
             Ok(ExitCode::SUCCESS)
         }

@@ -91,6 +91,8 @@ pub struct CgroupPlan {
     pub inner: Option<String>,
     /// Where the monitor goes while its own cgroup is removed.
     pub pivot: String,
+    /// `lxc.cgroup.dir.monitor.pivot` is set.
+    pub explicit_pivot: bool,
     pub writes: Vec<CgroupWrite>,
     pub devices: DeviceSetup,
     /// Settings that do not take effect, or take effect otherwise than written; for the log.
@@ -131,6 +133,7 @@ pub fn plan(
         payload,
         inner: paths.container_inner.clone(),
         pivot,
+        explicit_pivot: paths.monitor_pivot.is_some(),
         writes: Vec::new(),
         devices: DeviceSetup::Open,
         notices,

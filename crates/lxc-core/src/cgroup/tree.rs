@@ -38,6 +38,8 @@ pub(super) struct Node {
     pub(super) limit: Option<OwnedFd>,
     /// The cgroup with the processes, when it is not the one with the limits.
     pub(super) inner: Option<OwnedFd>,
+    /// Directories above the monitor's and the payload's that were not there before, shallow ones first.
+    made: Vec<String>,
 }
 
 impl Node {
@@ -81,7 +83,14 @@ impl Tree {
             let base =
                 rustix::fs::open(&dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
                     .what(|| format!("open cgroup {}", dir.display()))?;
-            nodes.push(Node { hierarchy: hierarchy.clone(), base, monitor: None, limit: None, inner: None });
+            nodes.push(Node {
+                hierarchy: hierarchy.clone(),
+                base,
+                monitor: None,
+                limit: None,
+                inner: None,
+                made: Vec::new(),
+            });
         }
         Ok(Tree { plan, nodes, monitor: None, payload: None, devices: None, device_support: OnceCell::new() })
     }
@@ -106,6 +115,7 @@ impl Tree {
     /// - Errors: `AlreadyExists` when an explicit name or all candidates are taken; nothing is left behind then.
     pub fn create_monitor(&mut self) -> Result<Option<BorrowedFd<'_>>> {
         let wanted = self.plan.monitor.clone();
+        self.note_missing_parents(&wanted.path);
         let (name, fds) = self.create_everywhere(&wanted, "monitor")?;
         for (node, fd) in self.nodes.iter_mut().zip(fds) {
             node.monitor = Some(fd);
@@ -148,6 +158,7 @@ impl Tree {
     /// - Errors: as `create_monitor`; `Busy` with the cure when other processes keep controllers from being enabled.
     pub fn create_payload(&mut self) -> Result<Option<BorrowedFd<'_>>> {
         let wanted = self.plan.payload.clone();
+        self.note_missing_parents(&wanted.path);
         self.delegate_to(&wanted.path)?;
         let (name, fds) = self.create_everywhere(&wanted, "payload")?;
         for (node, fd) in self.nodes.iter_mut().zip(fds) {
@@ -316,6 +327,31 @@ impl Tree {
         Ok(())
     }
 
+    /// Kills every process in the payload's cgroups: by `cgroup.kill` where there is one, else pid by pid until none is
+    /// left.
+    ///
+    /// - Context: the monitor, after init has ended.
+    pub fn kill_payload(&self) {
+        for node in &self.nodes {
+            let Some(dir) = node.limit.as_ref() else { continue };
+            if node.hierarchy.version == Version::V2 && file::write(dir, "cgroup.kill", b"1").is_ok() {
+                continue;
+            }
+            for _ in 0..8 {
+                let Ok(text) = file::read(node.payload().unwrap_or(dir), "cgroup.procs") else { break };
+                let pids: Vec<Pid> =
+                    text.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)).collect();
+                if pids.is_empty() {
+                    break;
+                }
+                for pid in pids {
+                    let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+                }
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+        }
+    }
+
     /// Removes the payload's cgroups and keeps the monitor's, for a reboot.
     pub fn destroy_payload(&mut self) -> Vec<Error> {
         let mut errors = Vec::new();
@@ -332,9 +368,10 @@ impl Tree {
         errors
     }
 
-    /// Moves the monitor to the pivot cgroup and removes everything this tree made.
+    /// Moves the monitor out and removes everything this tree made.
     ///
-    /// The pivot stays behind, as with the original: it holds the monitor until that exits.
+    /// The original leaves the pivot cgroup behind with the monitor in it. Here the pivot is only a stop on the way to the
+    /// base cgroup, or the end where the base may hold no processes (cgroups(7), no internal processes).
     ///
     /// - Context: the monitor, after the container's processes are gone.
     pub fn destroy(mut self) -> Vec<Error> {
@@ -343,20 +380,46 @@ impl Tree {
         let me = rustix::process::getpid();
         let alone = is_single_threaded();
         let isolated = IsolatedCpus::default();
+        let pivot = self.plan.pivot.as_str();
         for node in &mut self.nodes {
             if node.monitor.take().is_none() {
                 continue;
             }
-            let left = make_path(&node.base, &node.hierarchy, &self.plan.pivot, Taken::Reuse, &isolated)
-                .and_then(|pivot| move_into(&pivot, node.hierarchy.version, me, alone));
-            if let Err(errno) = left {
-                errors.push(cannot_move(errno, me, &node.describe(&self.plan.pivot)));
+            let version = node.hierarchy.version;
+            let straight_out = !self.plan.explicit_pivot && move_into(&node.base, version, me, alone).is_ok();
+            if !straight_out {
+                node.made.extend(missing_parents(&node.base, pivot));
+                let moved = make_path(&node.base, &node.hierarchy, pivot, Taken::Reuse, &isolated)
+                    .and_then(|pivot| move_into(&pivot, version, me, alone));
+                if let Err(errno) = moved {
+                    errors.push(cannot_move(errno, me, &node.describe(pivot)));
+                }
             }
             if let Err(errno) = prune::remove(&node.base, &name) {
                 errors.push(cannot_remove(errno, &node.describe(&name)));
             }
+            if !straight_out && move_into(&node.base, version, me, alone).is_ok() {
+                // Others may sit in a pivot that is shared; then it stays.
+                let _ = rustix::fs::unlinkat(&node.base, pivot, AtFlags::REMOVEDIR);
+            }
+            for parent in node.made.drain(..).rev() {
+                let _ = rustix::fs::unlinkat(&node.base, &*parent, AtFlags::REMOVEDIR);
+            }
         }
         errors
+    }
+
+    fn note_missing_parents(&mut self, path: &str) {
+        if !path.contains('/') {
+            return;
+        }
+        for node in &mut self.nodes {
+            for parent in missing_parents(&node.base, path) {
+                if !node.made.contains(&parent) {
+                    node.made.push(parent);
+                }
+            }
+        }
     }
 
     /// Name of the cgroup with the processes, relative to the base cgroups; what `mounts::plan` calls the payload.
@@ -527,6 +590,18 @@ impl Tree {
 enum Taken {
     Refuse,
     Reuse,
+}
+
+/// The directories above `path` that do not exist, shallow ones first.
+fn missing_parents(base: &OwnedFd, path: &str) -> Vec<String> {
+    path.match_indices('/')
+        .map(|(end, _)| path.get(..end).unwrap_or_default())
+        .filter(|parent| {
+            !parent.is_empty()
+                && rustix::fs::accessat(base, *parent, rustix::fs::Access::EXISTS, AtFlags::empty()).is_err()
+        })
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Makes `path` below `base`; components above the last one may exist.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use lxc_conf::model;
 
 use crate::console::{Console, Pty, Ttys};
-use crate::error::{Result, ResultExt};
+use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::plan::Mode;
 
 /// The terminal a foreground container is shown on when `lxc.console.path` names none.
@@ -18,8 +18,7 @@ pub(super) fn console(conf: &model::Console, pty: Option<(OwnedFd, OwnedFd)>, mo
     let name = name_of(&pts)?;
     let mut console = Console::new(Pty::new(ptx, Some(pts), name), conf)?;
     match (conf.path.as_deref(), mode) {
-        (Some(path), _) => console
-            .connect_peer(Path::new(path))
+        (Some(path), _) => connect(&mut console, Path::new(path))
             .map_err(|error| error.cure("set lxc.console.path to a terminal of the host, or to none"))?,
         // Without a controlling terminal there is nobody to show it to.
         (None, Mode::Foreground) if rustix::fs::access(OWN_TERMINAL, rustix::fs::Access::READ_OK).is_ok() => {
@@ -31,6 +30,22 @@ pub(super) fn console(conf: &model::Console, pty: Option<(OwnedFd, OwnedFd)>, mo
     }
     console.resize_from_peer();
     Ok(console)
+}
+
+/// Connects the terminal the configuration names.
+fn connect(console: &mut Console, path: &Path) -> Result<()> {
+    use rustix::fs::OFlags;
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, rustix::fs::Mode::empty())
+        .what(|| format!("open {} (lxc.console.path)", path.display()))?;
+    if !rustix::termios::isatty(&file) {
+        return Err(Error::new(
+            ErrorKind::Config,
+            format!("lxc.console.path = {}: not a terminal", path.display()),
+        ));
+    }
+    drop(file);
+    console.connect_peer(path)
 }
 
 /// The ttys, in order.

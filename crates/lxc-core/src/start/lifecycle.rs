@@ -278,9 +278,14 @@ impl Monitor {
                 HostScripts { name: &plan.name, version: plan.hook_version, environment: &self.environment };
             log_all(links.teardown(netns.as_fd(), &scripts));
         }
+        let owns_pids = plan.namespaces.owns(Ns::Pid);
         announcer.announce(State::Stopping);
         self.stop_hooks(&live);
         if let Some(tree) = live.cgroups.take() {
+            if !owns_pids {
+                // Without a pid namespace of its own the end of init ends nothing else.
+                tree.kill_payload();
+            }
             log_all(tree.destroy());
         }
         drop(live.pin.take());

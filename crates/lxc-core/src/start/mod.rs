@@ -70,6 +70,7 @@ pub fn start(request: Request) -> Result<Outcome> {
     let _prefix = crate::log::container(&request.name);
     lxc_sys::clone::SingleThreaded::check()
         .what(|| "start a container from a process with several threads")?;
+    crate::log::apply(&request.config.settings().log)?;
     // ORDER: the socket first: it is what says "already running", and it keeps a second starter out.
     let listener = command::bind_listener(&request.lxcpath, &request.name)?;
     refuse_unfinished(&request)?;

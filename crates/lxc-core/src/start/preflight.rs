@@ -28,7 +28,9 @@ pub(super) fn check(plan: &StartPlan, settings: &Settings) -> Result<()> {
                 .map_err(|error| error.at(&origin).cure("set lxc.rootfs.path to an existing directory"))?;
             mount_point(&mount.to_string_lossy())?;
             // A mount hook or entry may bring the program; then its absence proves nothing.
-            if plan.mounts.iter().all(|mount| !hides_programs(&mount.target.to_string_lossy()))
+            // lxc-execute reports a missing command as a shell would, through its init.
+            if plan.kind == crate::plan::Kind::Start
+                && plan.mounts.iter().all(|mount| !hides_programs(&mount.target.to_string_lossy()))
                 && plan.hooks_of(HookKind::PreMount).is_empty()
                 && plan.hooks_of(HookKind::Mount).is_empty()
             {
@@ -82,11 +84,7 @@ fn program(plan: &StartPlan, root: &OwnedFd, settings: &Settings) -> Result<()> 
     if !program.starts_with('/') {
         return Ok(());
     }
-    let key = match plan.kind {
-        crate::plan::Kind::Start => "lxc.init.cmd",
-        crate::plan::Kind::Execute => "lxc.execute.cmd",
-    };
-    let origin = settings.origin(key).cloned().unwrap_or_default();
+    let origin = settings.origin("lxc.init.cmd").cloned().unwrap_or_default();
     let opened = openat2(
         root,
         program.as_str(),
