@@ -15,7 +15,7 @@ use lxc_cli::tool::usage_error;
 use lxc_cli::{Ctx, exit};
 use lxc_conf::model::Arch;
 use lxc_core::attach::{
-    self, Elevated, ElevatedSet, EnvPolicy, Environment, Namespaces, Program, Request, Terminal,
+    self, Elevated, ElevatedSet, EnvPolicy, Environment, Namespaces, Program, Reexec, Request, Terminal,
 };
 use lxc_core::{Container, ErrorKind};
 
@@ -82,12 +82,15 @@ pub fn run(args: Args, ctx: &Ctx) -> anyhow::Result<ExitCode> {
     if args.context.is_some() && elevation(&args).contains(Elevated::Lsm) {
         return Err(usage_error("Cannot combine elevated LSM privileges while requesting LSM profile"));
     }
-    // Before anything of the container is touched; a process in there could reach this program's file otherwise.
-    attach::seal_self()?;
     let container = match Container::open(ctx.name(), ctx.lxcpath(), ctx.rcfile()) {
         Ok(container) => container,
         Err(error) => return Ok(ctx.open_failed(&error, &[])),
     };
+    if container.config().is_none_or(|config| config.settings().idmap.is_empty()) {
+        // Root in there is root here and could reach this program's file. Earlier than `Reexec::IfExposed` would do it,
+        // and so with less done twice.
+        attach::seal_self()?;
+    }
     let request = request(args, ctx, &container)?;
     let attached = match attach::run(&request) {
         Ok(attached) => attached,
@@ -141,6 +144,7 @@ fn request(args: Args, ctx: &Ctx, container: &Container) -> anyhow::Result<Reque
         gid: args.gid,
         label: args.context,
         terminal: terminal(),
+        reexec: Reexec::IfExposed,
         pty_log: args.pty_log.as_deref().map(open_log).transpose()?,
         ..Request::new(container.lxcpath(), container.name(), program)
     })

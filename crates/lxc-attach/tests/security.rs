@@ -86,6 +86,51 @@ fn cve_2019_5736_the_thief_succeeds_against_a_program_without_protection() {
     assert_eq!(std::fs::read(&program).unwrap(), b"stolen\n");
 }
 
+/// A container whose root is uid 100000.
+fn start_user_namespace(label: &str) -> Guest {
+    let conf = "lxc.idmap = u 0 100000 65536\nlxc.idmap = g 0 100000 65536\nlxc.mount.auto =\nlxc.mount.auto = proc:rw";
+    // Without newuidmap in reach root writes the map itself; the machine's /etc/subuid need not allow it.
+    let prefix = ["/usr/bin/env", "PATH=/nonexistent"].map(Into::into).to_vec();
+    let guest =
+        Guest::build(&format!("attachsec{label}")).subject(Subject::Theirs).conf(conf).under(prefix).make();
+    plant_thief(&guest);
+    assert_eq!(Run::new("/bin/chown").args(["-R", "100000:100000"]).arg(guest.rootfs()).done().code, 0);
+    guest.start();
+    guest
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn cve_2019_5736_a_user_namespace_has_no_right_to_the_program_file() {
+    let guest = start_user_namespace("exeuser");
+    let program = dynamic_copy(&guest, env!("CARGO_BIN_EXE_lxc-attach"));
+    let before = std::fs::read(&program).unwrap();
+    let _ = on(&guest, Run::new(&program)).args(["--", "/evil"]).done().exits(0);
+    let text = loot(&guest);
+    assert!(text.contains("Permission denied"), "{text}");
+    assert!(std::fs::read(&program).unwrap() == before, "the program was changed");
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn cve_2019_5736_a_program_that_belongs_to_the_container_s_root_is_protected() {
+    let guest = start_user_namespace("exeown");
+    let program = dynamic_copy(&guest, env!("CARGO_BIN_EXE_lxc-attach"));
+    assert_eq!(Run::new("/bin/chown").arg("100000:100000").arg(&program).done().code, 0);
+    let before = std::fs::read(&program).unwrap();
+    let _ = on(&guest, Run::new(&program)).args(["--", "/evil"]).done().exits(0);
+    let text = loot(&guest);
+    assert!(text.contains("Read-only file system"), "{text}");
+    assert!(std::fs::read(&program).unwrap() == before, "the program was changed");
+    let blocked = on(&guest, Run::new(&program)).args(["--", "/bin/grep", "SigBlk", "/proc/self/status"]);
+    assert_eq!(blocked.done().ok(), "SigBlk:\t0000000000000000\n");
+    // The configuration on disk is only a hint: what the container really is decides.
+    let config = std::fs::read_to_string(guest.config()).unwrap();
+    std::fs::write(guest.config(), config.replace("lxc.idmap", "#lxc.idmap")).unwrap();
+    assert_eq!(on(&guest, Run::new(&program)).args(["--", "/bin/true"]).done().code, 0);
+    std::fs::write(guest.config(), config).unwrap();
+}
+
 #[test]
 fn cve_2016_8649_no_descriptor_reaches_the_command() {
     let guest = start("fds", "");

@@ -42,6 +42,18 @@ pub fn ensure() -> Result<(), Errno> {
     Err(exec_fd(copy.as_fd(), &Image::new(argv, envp)))
 }
 
+/// Whether [`ensure`] would return at once.
+pub fn is_ensured() -> Result<bool, Errno> {
+    let exe = rustix::fs::open("/proc/self/exe", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    is_sealed(exe.as_fd())
+}
+
+/// Owner, group and mode of the running program's file.
+pub fn program_file() -> Result<(u32, u32, u32), Errno> {
+    let stat = rustix::fs::stat("/proc/self/exe")?;
+    Ok((stat.st_uid, stat.st_gid, stat.st_mode))
+}
+
 const SEALS: SealFlags =
     SealFlags::SEAL.union(SealFlags::SHRINK).union(SealFlags::GROW).union(SealFlags::WRITE);
 

@@ -6,6 +6,7 @@
 mod cgroup;
 mod context;
 mod env;
+mod exposure;
 mod facts;
 mod fault;
 mod plan;
@@ -84,6 +85,15 @@ pub enum Terminal {
     Allocate,
 }
 
+/// Whether the caller's program may be executed again to protect its file from the container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reexec {
+    /// When the container could write to it. Only for programs that have done nothing yet that must not be done twice.
+    IfExposed,
+    /// For programs that see to it themselves, see [`seal_self`].
+    Never,
+}
+
 /// Everything a caller may ask for.
 #[derive(Debug)]
 pub struct Request {
@@ -112,6 +122,7 @@ pub struct Request {
     pub terminal: Terminal,
     /// Gets a copy of what the program writes to its terminal.
     pub pty_log: Option<OwnedFd>,
+    pub reexec: Reexec,
 }
 
 impl Request {
@@ -135,6 +146,7 @@ impl Request {
             no_new_privs: false,
             terminal: Terminal::None,
             pty_log: None,
+            reexec: Reexec::Never,
         }
     }
 }

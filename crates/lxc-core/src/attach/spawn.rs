@@ -25,7 +25,7 @@ use rustix::termios::isatty;
 use super::cgroup::Entry;
 use super::context::AttachContext;
 use super::plan::{AttachPlan, plan};
-use super::{Attached, Program, Request, Session, Terminal, fault, shell, stdio};
+use super::{Attached, Program, Reexec, Request, Session, Terminal, exposure, fault, shell, stdio};
 use crate::command::Client;
 use crate::console::proxy::{Signals, terminal_of};
 use crate::seccomp::{self, SeccompFacts};
@@ -59,6 +59,9 @@ fn attach(request: &Request, mask: Mask) -> Result<Attached> {
     let client = Client::new(&request.lxcpath, &request.name);
     let context = AttachContext::open(&client, request)?;
     let plan = plan(request, &context.facts, caller_directory().as_deref())?;
+    if request.reexec == Reexec::IfExposed {
+        exposure::protect(&context, &plan, mask)?;
+    }
     let launch = Launch::open(request, &client, &context, &plan, mask)?;
     let images = match &request.program {
         Program::Command(words) => Images { first: image(words, &plan)?, second: None },
