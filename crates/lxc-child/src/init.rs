@@ -52,10 +52,17 @@ fn run(script: &InitScript<'_>) -> Result<Infallible, Fault> {
             .map_err(|errno| Fault::new(Step::Hostname, 0, errno))?;
     }
     if script.new_session_keyring {
+        if let Some(label) = &script.keyring_label {
+            confine::set_label(script.proc, label)?;
+        }
         match cred::new_session_keyring() {
             // A kernel without keys has none to hide.
             Ok(()) | Err(Errno::NOSYS | Errno::OPNOTSUPP) => {}
             Err(errno) => return Err(Fault::new(Step::Keyring, 0, errno)),
+        }
+        if let Some(label) = &script.keyring_label {
+            // Only this keyring: an empty write goes back to the default.
+            confine::set_label(script.proc, &crate::script::LsmLabel { label: b"\n", ..*label })?;
         }
     }
 
@@ -144,6 +151,8 @@ fn run(script: &InitScript<'_>) -> Result<Infallible, Fault> {
 
 const SIGKILL: u32 = 9;
 
+const CLONE_NEWTIME: u64 = 0x80;
+
 /// What lxc-execute reports for a command that could not be executed, whatever the reason (cli.md §1.5).
 const CANNOT_EXECUTE: i32 = 255;
 
@@ -213,11 +222,13 @@ fn unshare_late(script: &InitScript<'_>) -> Result<(), Fault> {
         return Ok(());
     }
     ns::unshare(script.unshare_late).map_err(|errno| Fault::new(Step::UnshareNamespaces, 0, errno))?;
-    if script.time_offsets.is_empty() {
+    if script.unshare_late & CLONE_NEWTIME == 0 {
         return Ok(());
     }
     let fault = |item: u32| move |errno| Fault::new(Step::TimeOffsets, item, errno);
-    script.proc.write_at(c"self/timens_offsets", script.time_offsets).map_err(fault(0))?;
+    if !script.time_offsets.is_empty() {
+        script.proc.write_at(c"self/timens_offsets", script.time_offsets).map_err(fault(0))?;
+    }
     let own =
         openat(CWD, c"/proc/self/ns/time_for_children", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
             .map_err(fault(1))?;

@@ -112,6 +112,11 @@ pub fn new_fs(fstype: &CStr, source: &CStr, params: &[Param<'_>], read_only: boo
     for param in params {
         match param {
             Param::Flag(key) => fsconfig_set_flag(context.as_fd(), *key)?,
+            // COMPAT: the original never tells the file system of words without `=`, so unknown ones start there.
+            Param::Word(key) => match fsconfig_set_flag(context.as_fd(), *key) {
+                Ok(()) | Err(Errno::INVAL) => {}
+                Err(errno) => return Err(errno),
+            },
             Param::String(key, value) => fsconfig_set_string(context.as_fd(), *key, *value)?,
         }
     }

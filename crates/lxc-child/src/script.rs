@@ -37,6 +37,8 @@ pub struct InitScript<'a> {
     pub rootfs: Rootfs<'a>,
     pub hostname: Option<&'a CStr>,
     pub new_session_keyring: bool,
+    /// Label of that keyring.
+    pub keyring_label: Option<LsmLabel<'a>>,
     pub dev: Dev<'a>,
     /// `lxc.mount.auto` (all but cgroup), fstab, `lxc.mount.entry`.
     pub mounts: &'a [MountOp<'a>],
@@ -176,6 +178,8 @@ pub enum MountKind<'a> {
 #[derive(Clone, Copy, Debug)]
 pub enum Param<'a> {
     Flag(&'a CStr),
+    /// A flag of a mount entry, left out when the file system does not know it.
+    Word(&'a CStr),
     String(&'a CStr, &'a CStr),
 }
 

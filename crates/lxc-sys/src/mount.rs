@@ -65,6 +65,43 @@ impl MountAttr {
     }
 }
 
+/// The words of mount(8), each after a blank; `-WORD` for what is cleared.
+impl std::fmt::Display for MountAttr {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (bit, word) in [
+            (attr::RDONLY, "ro"),
+            (attr::NOSUID, "nosuid"),
+            (attr::NODEV, "nodev"),
+            (attr::NOEXEC, "noexec"),
+            (attr::NOATIME, "noatime"),
+            (attr::STRICTATIME, "strictatime"),
+            (attr::NODIRATIME, "nodiratime"),
+            (attr::NOSYMFOLLOW, "nosymfollow"),
+            (attr::IDMAP, "idmapped"),
+        ] {
+            if self.set & bit != 0 {
+                write!(f, " {word}")?;
+            } else if bit & attr::ATIME_MASK == 0 && self.clear & bit != 0 {
+                write!(f, " -{word}")?;
+            }
+        }
+        if self.clear & attr::ATIME_MASK != 0 && self.set & attr::ATIME_MASK == attr::RELATIME {
+            f.write_str(" relatime")?;
+        }
+        for (bit, word) in [
+            (libc::MS_PRIVATE, "private"),
+            (libc::MS_SHARED, "shared"),
+            (libc::MS_SLAVE, "slave"),
+            (libc::MS_UNBINDABLE, "unbindable"),
+        ] {
+            if self.propagation & bit as u64 != 0 {
+                write!(f, " propagation={word}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Whether a change covers the mounts below as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {

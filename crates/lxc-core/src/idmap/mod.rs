@@ -6,12 +6,32 @@ use std::fmt::Write as _;
 
 use lxc_conf::model::{IdKind, IdMap};
 
+use crate::error::{Error, ErrorKind, Result};
+
 /// The ids that are root inside: those mapped to 0, else the ids init runs as.
 ///
 /// - Shape: `(uid, gid)` inside, and the host ids they stand for, `None` when unmapped.
 pub fn namespace_root(maps: &[IdMap], init: (u32, u32)) -> (u32, u32) {
     let of = |kind, fallback| if host_id(maps, kind, 0).is_some() { 0 } else { fallback };
     (of(IdKind::User, init.0), of(IdKind::Group, init.1))
+}
+
+/// Refuses maps in which nobody can live: `users` and `groups` are the ids needed inside, with the reason.
+///
+/// - Errors: `Config`, with the id that is not mapped. The kernel would say `EINVAL` in the middle of the start.
+pub fn check(maps: &[IdMap], needed: &[(IdKind, u32, &'static str)]) -> Result<()> {
+    for (kind, id, who) in needed {
+        if host_id(maps, *kind, *id).is_some() {
+            continue;
+        }
+        let (word, letter) = match kind {
+            IdKind::User => ("uid", "u"),
+            IdKind::Group => ("gid", "g"),
+        };
+        return Err(Error::new(ErrorKind::Config, format!("{who}: {word} {id} is not mapped by lxc.idmap"))
+            .cure(format!("add a line lxc.idmap = {letter} {id} HOSTID COUNT")));
+    }
+    Ok(())
 }
 
 /// The host id behind `id` inside.

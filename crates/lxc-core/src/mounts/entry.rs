@@ -107,25 +107,36 @@ fn file_system(entry: &MountEntry) -> Result<MountKind> {
     let options = &entry.options;
     let fstype = cstring(entry.fstype.as_str())?;
     let source = cstring(entry.source.as_str())?;
-    let classic = options.data.iter().any(|option| option.len() > 255) || entry.fstype == "overlay";
+    let data: Vec<&str> = options
+        .data
+        .iter()
+        .map(String::as_str)
+        .filter(|option| !option.is_empty() && !for_mount_8(option))
+        .collect();
+    let classic = data.iter().any(|option| option.len() > 255) || entry.fstype == "overlay";
     if classic {
         return Ok(MountKind::Classic {
             fstype,
             source,
             flags: options.set & (flag::RDONLY | flag::NOSUID | flag::NODEV | flag::NOEXEC),
-            data: cstring(options.data_text())?,
+            data: cstring(data.join(","))?,
         });
     }
-    let params = options
-        .data
-        .iter()
-        .filter(|option| !option.is_empty())
+    let params = data
+        .into_iter()
         .map(|option| match option.split_once('=') {
             Some((key, value)) => Ok(Param::String(cstring(key)?, cstring(value)?)),
-            None => Ok(Param::Flag(cstring(option.as_str())?)),
+            None => Ok(Param::Word(cstring(option)?)),
         })
         .collect::<Result<Vec<_>>>()?;
     Ok(MountKind::Fs { fstype, source, params, read_only: options.set & flag::RDONLY != 0 })
+}
+
+/// Words of fstab(5) that are for mount(8) and service managers, never for a file system.
+fn for_mount_8(option: &str) -> bool {
+    const WORDS: [&str; 10] =
+        ["_netdev", "auto", "group", "noauto", "nofail", "nogroup", "noowner", "nouser", "owner", "user"];
+    WORDS.contains(&option) || option == "users" || option.starts_with("x-") || option.starts_with("X-")
 }
 
 /// The attributes a mount gets; a bind keeps those of its source that are not mentioned.
@@ -160,10 +171,18 @@ pub fn attributes(options: &MountOptions) -> MountAttr {
     attr
 }
 
-/// `lxc.rootfs.options` as attributes of the root mount.
+/// `lxc.rootfs.options`.
+#[derive(Clone, Debug, Default)]
+pub struct RootfsOptions {
+    pub attr: MountAttr,
+    /// What the file system itself gets, in order.
+    pub data: Vec<String>,
+}
+
+/// `lxc.rootfs.options` as attributes of the root mount and options of its file system.
 ///
 /// - Errors: `Config` for words that do not belong there, `Unsupported` for `idmap=`.
-pub fn rootfs_attributes(text: &str, origin: &Origin) -> Result<MountAttr> {
+pub fn rootfs_options(text: &str, origin: &Origin) -> Result<RootfsOptions> {
     let options = mount_entry::parse_options(text).map_err(|error| {
         Error::new(ErrorKind::Config, format!("lxc.rootfs.options = {text}: {error}")).at(origin)
     })?;
@@ -176,7 +195,8 @@ pub fn rootfs_attributes(text: &str, origin: &Origin) -> Result<MountAttr> {
     }
     let mut attr = attributes(&options);
     attr.propagation = options.propagation.map_or(0, |p| p.flag);
-    Ok(attr)
+    let data = options.data.into_iter().filter(|option| !option.is_empty() && !for_mount_8(option)).collect();
+    Ok(RootfsOptions { attr, data })
 }
 
 #[cfg(test)]

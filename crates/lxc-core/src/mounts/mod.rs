@@ -10,7 +10,7 @@ use std::fmt;
 
 use lxc_child::script::{self, Create, Propagation, Resolve};
 use lxc_conf::model::Origin;
-use lxc_sys::mount::{MountAttr, attr};
+use lxc_sys::mount::MountAttr;
 
 /// One mount, owned; `op` lends it to the child.
 #[derive(Clone, Debug)]
@@ -42,6 +42,8 @@ pub enum MountKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Param {
     Flag(CString),
+    /// A flag that is left out when the file system does not know it.
+    Word(CString),
     String(CString, CString),
 }
 
@@ -67,6 +69,7 @@ impl MountPlan {
                 .iter()
                 .map(|param| match param {
                     Param::Flag(key) => script::Param::Flag(key),
+                    Param::Word(key) => script::Param::Word(key),
                     Param::String(key, value) => script::Param::String(key, value),
                 })
                 .collect(),
@@ -115,6 +118,7 @@ impl fmt::Display for MountPlan {
                 for param in params {
                     match param {
                         Param::Flag(key) => write!(f, " {}", key.to_string_lossy())?,
+                        Param::Word(key) => write!(f, " {}?", key.to_string_lossy())?,
                         Param::String(key, value) => {
                             write!(f, " {}={}", key.to_string_lossy(), value.to_string_lossy())?;
                         }
@@ -141,23 +145,7 @@ impl fmt::Display for MountPlan {
             MountKind::Symlink { to } => write!(f, "symlink /{target} -> {}", to.to_string_lossy())?,
             MountKind::Directory => write!(f, "mkdir /{target}")?,
         }
-        for (bit, word) in [
-            (attr::RDONLY, "ro"),
-            (attr::NOSUID, "nosuid"),
-            (attr::NODEV, "nodev"),
-            (attr::NOEXEC, "noexec"),
-            (attr::NOATIME, "noatime"),
-            (attr::STRICTATIME, "strictatime"),
-            (attr::NODIRATIME, "nodiratime"),
-            (attr::NOSYMFOLLOW, "nosymfollow"),
-        ] {
-            if self.attr.set & bit != 0 {
-                write!(f, " {word}")?;
-            }
-            if self.attr.clear & bit == bit && self.attr.set & bit == 0 {
-                write!(f, " -{word}")?;
-            }
-        }
+        write!(f, "{}", self.attr)?;
         match self.create {
             Create::No => {}
             Create::Dir => f.write_str(" create=dir")?,

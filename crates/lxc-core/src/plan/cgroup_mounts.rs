@@ -31,7 +31,8 @@ pub fn plan(
         kind: cgroups.kind,
         hierarchies: &cgroups.hierarchies,
         payload: &payload,
-        own_namespace: namespaces.owns(Ns::Cgroup),
+        // A shared one serves as well: the mount shows its root.
+        own_namespace: namespaces.owns(Ns::Cgroup) || namespaces.shares(Ns::Cgroup),
         keeps_sys_admin,
     };
     crate::cgroup::mounts::plan(settings.mounts.auto.cgroup.as_ref(), circumstances)
@@ -77,8 +78,9 @@ fn operation(mount: CgroupMount, origin: &Origin) -> Result<MountPlan> {
     })
 }
 
+/// COMPAT: the source is `none`, as mountinfo of the original's containers shows it.
 fn new_fs(fs_type: &str, params: Vec<Param>) -> Result<MountKind> {
-    Ok(MountKind::Fs { fstype: cstring(fs_type)?, source: cstring(fs_type)?, params, read_only: false })
+    Ok(MountKind::Fs { fstype: cstring(fs_type)?, source: c"none".into(), params, read_only: false })
 }
 
 /// A v1 controller is a flag, a named hierarchy `name=…` (and `none`, which goes with it).

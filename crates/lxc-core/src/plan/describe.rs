@@ -12,6 +12,9 @@ impl fmt::Display for StartPlan {
         let kind = if self.kind == Kind::Execute { "execute" } else { "start" };
         let mode = if self.mode == Mode::Foreground { "foreground" } else { "daemon" };
         list.line(format_args!("{kind} {} in {mode} mode", self.name), None)?;
+        self.hook_environments(&mut list)?;
+        self.hooks(&mut list, HookKind::PreStart)?;
+        list.block(&self.cgroups)?;
         list.line(
             format_args!(
                 "namespaces: clone {} late {}",
@@ -33,16 +36,24 @@ impl fmt::Display for StartPlan {
         if let Some((uid, gid)) = self.become_root {
             list.line(format_args!("become root of the user namespace: uid {uid} gid {gid}"), None)?;
         }
-        list.block(&self.cgroups)?;
+        self.limits(&mut list)?;
         list.block(&self.network)?;
-        self.hooks(&mut list, HookKind::PreStart)?;
+        if !self.time_offsets.is_empty() {
+            let text = String::from_utf8_lossy(&self.time_offsets).trim_end().replace('\n', ", ");
+            list.line(format_args!("time offsets {text}"), None)?;
+        }
         self.hooks(&mut list, HookKind::PreMount)?;
         list.line(format_args!("{}", self.rootfs), None)?;
         if let Some(name) = &self.hostname {
             list.line(format_args!("hostname {}", name.to_string_lossy()), None)?;
         }
         if self.new_session_keyring {
-            list.line(format_args!("new session keyring"), None)?;
+            match &self.keyring_label {
+                Some(label) => {
+                    list.line(format_args!("new session keyring labelled {:?}", label.label), None)?
+                }
+                None => list.line(format_args!("new session keyring"), None)?,
+            }
         }
         if let Some(size) = &self.dev.tmpfs_size {
             list.line(format_args!("tmpfs on /dev size={}", size.to_string_lossy()), None)?;
@@ -53,27 +64,18 @@ impl fmt::Display for StartPlan {
         self.hooks(&mut list, HookKind::Mount)?;
         self.hooks(&mut list, HookKind::Autodev)?;
         self.terminals(&mut list)?;
+        if self.rootfs.is_own() {
+            list.line(format_args!("pivot into the root file system"), None)?;
+        }
+        if self.boot_id.is_some() {
+            list.line(format_args!("boot id of its own"), None)?;
+        }
         if let Some(personality) = self.personality {
             list.line(format_args!("personality {personality:?}"), None)?;
         }
         for (path, value, origin) in &self.sysctls {
             let value = String::from_utf8_lossy(value);
             list.line(format_args!("write {value:?} to /proc/{}", path.to_string_lossy()), Some(origin))?;
-        }
-        for (path, value, origin) in &self.procs {
-            list.line(format_args!("write {value:?} to /proc/PID/{path}"), Some(origin))?;
-        }
-        for limit in &self.limits {
-            let text =
-                |value: u64| if value == u64::MAX { "unlimited".to_owned() } else { value.to_string() };
-            list.line(
-                format_args!("limit {} {}:{}", limit.name, text(limit.soft), text(limit.hard)),
-                Some(&limit.origin),
-            )?;
-        }
-        if !self.time_offsets.is_empty() {
-            let text = String::from_utf8_lossy(&self.time_offsets).trim_end().replace('\n', ", ");
-            list.line(format_args!("time offsets {text}"), None)?;
         }
         self.confinement(&mut list)?;
         for kind in [HookKind::Start, HookKind::StartHost, HookKind::Stop, HookKind::PostStop] {
@@ -95,7 +97,8 @@ impl fmt::Display for StartPlan {
         }
         let argv: Vec<_> = self.argv.iter().map(|word| word.to_string_lossy()).collect();
         list.line(format_args!("exec {argv:?}"), None)?;
-        for notice in &self.notices {
+        // Those of the cgroups are listed with them.
+        for notice in self.notices.iter().filter(|notice| !self.cgroups.notices.contains(notice)) {
             list.line(format_args!("notice: {notice}"), None)?;
         }
         Ok(())
@@ -113,9 +116,46 @@ impl StartPlan {
         Ok(())
     }
 
+    /// What the hooks that are configured find in their environment besides what the caller had.
+    fn hook_environments(&self, list: &mut Lines<'_, '_>) -> fmt::Result {
+        let ours = HookKind::ALL.iter().filter(|kind| !matches!(kind, HookKind::Clone | HookKind::Destroy));
+        let scripts =
+            self.network.links.iter().any(|link| link.script_up.is_some() || link.script_down.is_some());
+        if ours.fold(!scripts, |none, kind| none && self.hooks_of(*kind).is_empty()) {
+            return Ok(());
+        }
+        for (key, value) in self.hook_environment.iter() {
+            let key = key.to_string_lossy();
+            if key.starts_with("LXC_") {
+                list.line(format_args!("environment of hooks {key}={}", value.to_string_lossy()), None)?;
+            }
+        }
+        let on_host = |entry| self.hook_environment.iter().any(|other| other == entry);
+        for entry in self.child_hook_environment.iter().filter(|entry| !on_host(*entry)) {
+            let (key, value) = (entry.0.to_string_lossy(), entry.1.to_string_lossy());
+            list.line(format_args!("environment of hooks in the child {key}={value}"), None)?;
+        }
+        Ok(())
+    }
+
+    fn limits(&self, list: &mut Lines<'_, '_>) -> fmt::Result {
+        for (path, value, origin) in &self.procs {
+            list.line(format_args!("write {value:?} to /proc/PID/{path}"), Some(origin))?;
+        }
+        for limit in &self.limits {
+            let text =
+                |value: u64| if value == u64::MAX { "unlimited".to_owned() } else { value.to_string() };
+            list.line(
+                format_args!("limit {} {}:{}", limit.name, text(limit.soft), text(limit.hard)),
+                Some(&limit.origin),
+            )?;
+        }
+        Ok(())
+    }
+
     fn terminals(&self, list: &mut Lines<'_, '_>) -> fmt::Result {
         if self.dev.populate {
-            list.line(format_args!("device nodes and symlinks in /dev"), None)?;
+            list.line(format_args!("device nodes in /dev"), None)?;
         }
         if let Some(max) = &self.dev.devpts_max {
             list.line(format_args!("devpts max={}", max.to_string_lossy()), None)?;
@@ -128,6 +168,9 @@ impl StartPlan {
         if self.dev.ttys > 0 {
             let dir = self.dev.tty_dir.as_ref().map(|dir| format!(" in /dev/{}", dir.to_string_lossy()));
             list.line(format_args!("{} ttys{}", self.dev.ttys, dir.unwrap_or_default()), None)?;
+        }
+        if self.dev.symlinks {
+            list.line(format_args!("symlinks in /dev"), None)?;
         }
         Ok(())
     }

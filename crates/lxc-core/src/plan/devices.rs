@@ -52,6 +52,8 @@ pub struct DevPlan {
     pub tmpfs_size: Option<CString>,
     /// Devices are made.
     pub populate: bool,
+    /// /dev/fd and its kin are made.
+    pub symlinks: bool,
     /// `max=` of a private devpts.
     pub devpts_max: Option<CString>,
     pub console: ConsolePlan,
@@ -86,6 +88,8 @@ pub(super) fn plan(settings: &Settings, rootfs: &RootfsPlan, _mode: Mode) -> Res
     Ok(DevPlan {
         tmpfs_size: populate.then(|| cstring(size.to_string())).transpose()?,
         populate,
+        // COMPAT: also in the rootfs's own /dev, if it has one.
+        symlinks: own_tree,
         devpts_max,
         console,
         tty_dir: settings.tty_dir.as_deref().filter(|dir| !dir.is_empty()).map(cstring).transpose()?,

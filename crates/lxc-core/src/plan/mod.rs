@@ -7,6 +7,7 @@ pub mod cgroup_mounts;
 mod describe;
 mod devices;
 mod environment;
+mod ignored;
 mod limits;
 mod namespaces;
 pub mod script;
@@ -14,7 +15,7 @@ pub mod script;
 use std::ffi::{CString, OsString};
 use std::path::Path;
 
-use lxc_conf::model::{Arch, Capabilities, HookKind, IdMap, Item, Origin, Settings};
+use lxc_conf::model::{Arch, Capabilities, HookKind, IdKind, IdMap, Item, Ns, Origin, Settings};
 use lxc_sys::cred::Personality;
 
 use crate::cgroup::layout::Layout;
@@ -24,7 +25,7 @@ use crate::hooks::{self, Environment, HookPlan};
 use crate::host::Host;
 use crate::mounts::{self, MountPlan};
 use crate::net::plan::{HostFacts, NetPlan};
-use crate::rootfs::{self, RootfsPlan};
+use crate::rootfs::{self, MountNs, RootfsPlan};
 use crate::{idmap, lsm, net};
 
 pub use devices::{ConsolePlan, DevPlan};
@@ -101,6 +102,8 @@ pub struct StartPlan {
     /// Capabilities to drop, as a mask.
     pub drop_capabilities: u64,
     pub lsm: Option<lsm::LabelPlan>,
+    /// Label of the new session keyring.
+    pub keyring_label: Option<lsm::LabelPlan>,
     pub no_new_privs: bool,
     pub core_scheduling: bool,
     pub seccomp: Option<(String, Origin)>,
@@ -131,7 +134,7 @@ impl StartPlan {
 
     /// Another name than the first was free for the payload's cgroup: a container without a cgroup namespace sees it.
     pub fn rename_payload(&mut self, settings: &Settings, name: &str) -> Result<()> {
-        let cgroup_namespace = self.namespaces.owns(lxc_conf::model::Ns::Cgroup);
+        let cgroup_namespace = self.namespaces.owns(Ns::Cgroup) || self.namespaces.shares(Ns::Cgroup);
         if self.cgroup_mounts.is_empty() || cgroup_namespace || name == self.cgroups.payload.candidate(0) {
             return Ok(());
         }
@@ -157,8 +160,7 @@ pub fn plan(input: &Input<'_>) -> Result<StartPlan> {
     let mut notices = Vec::new();
     let network = net::plan::plan(settings, &HostFacts { privileged: input.host.euid == 0 })?;
     let namespaces = namespaces::plan(input, &network)?;
-    let become_root = (!settings.idmap.is_empty())
-        .then(|| idmap::namespace_root(&settings.idmap, (settings.init.uid, settings.init.gid)));
+    let become_root = root_inside(settings, &namespaces)?;
     let cgroups = crate::cgroup::plan::plan(
         settings,
         input.name,
@@ -168,15 +170,26 @@ pub fn plan(input: &Input<'_>) -> Result<StartPlan> {
     )?;
     notices.extend(cgroups.notices.iter().cloned());
 
-    let owns_mounts = namespaces.owns(lxc_conf::model::Ns::Mnt);
-    let root_attr = match &settings.rootfs.options {
-        Some(text) => mounts::entry::rootfs_attributes(
+    let owns_mounts = namespaces.owns(Ns::Mnt);
+    let mount_ns = match (owns_mounts, namespaces.shares(Ns::Mnt)) {
+        (true, _) => MountNs::Own,
+        (false, true) => MountNs::Shared,
+        (false, false) => MountNs::Host,
+    };
+    let options = match &settings.rootfs.options {
+        Some(text) => mounts::entry::rootfs_options(
             text,
             &settings.origin("lxc.rootfs.options").cloned().unwrap_or_default(),
         )?,
-        None => lxc_sys::mount::MountAttr::default(),
+        None => mounts::entry::RootfsOptions::default(),
     };
-    let rootfs = rootfs::plan(settings, input.host, owns_mounts, root_attr)?;
+    let rootfs = rootfs::plan(
+        settings,
+        input.host,
+        mount_ns,
+        rootfs::Options { attr: options.attr, data: &options.data },
+    )?;
+    notices.extend(ignored::notices(settings, &namespaces, &rootfs, &options.data));
     let drop_capabilities = dropped(&settings.capabilities, input.host.last_capability);
     let keeps = |capability: u8| drop_capabilities & 1 << capability == 0;
     let mut mount_plans = Vec::new();
@@ -200,6 +213,7 @@ pub fn plan(input: &Input<'_>) -> Result<StartPlan> {
         cgroup_mounts = cgroup_mounts::plan(settings, &cgroups, &payload, &namespaces, keeps(CAP_SYS_ADMIN))?;
     }
     let dev = devices::plan(settings, &rootfs, input.mode)?;
+    let populates_dev = dev.populate;
     let init_environment = environment::of_init(settings, &dev)?;
     let (ids, groups) = identity(settings);
     let rootfs_mount = settings
@@ -225,7 +239,7 @@ pub fn plan(input: &Input<'_>) -> Result<StartPlan> {
         network,
         rootfs,
         hostname: namespaces
-            .owns(lxc_conf::model::Ns::Uts)
+            .owns(Ns::Uts)
             .then(|| settings.uts_name.as_deref())
             .flatten()
             .map(cstring)
@@ -255,10 +269,14 @@ pub fn plan(input: &Input<'_>) -> Result<StartPlan> {
             .map(|s| (s.key.replace('.', "/"), s.value.clone(), s.origin.clone()))
             .collect(),
         limits: limits::plan(settings)?,
-        time_offsets: namespaces::time_offsets(settings),
+        time_offsets: match namespaces.owns(Ns::Time) {
+            true => namespaces::time_offsets(settings),
+            false => Vec::new(),
+        },
         namespaces,
         drop_capabilities,
-        lsm: lsm::plan(settings, input.host.lsm)?,
+        lsm: lsm::plan(settings, input.host)?,
+        keyring_label: lsm::keyring(settings, input.host).filter(|_| !settings.keyring_session),
         no_new_privs: settings.no_new_privs,
         core_scheduling: settings.sched_core,
         seccomp: settings
@@ -270,18 +288,46 @@ pub fn plan(input: &Input<'_>) -> Result<StartPlan> {
         ids,
         groups,
         death_signal: settings.monitor.pdeath_signal.unwrap_or(9),
-        argv: argv(input)?,
+        argv: argv(input, mount_ns)?,
         environment: init_environment,
         child_hook_environment: environment::of_child_hooks(settings, &hook_environment),
         hook_environment,
         hook_version: settings.hooks.version,
-        hooks: HookKind::ALL.map(|kind| hooks::plan(settings, kind)),
+        hooks: HookKind::ALL.map(|kind| match kind {
+            // Observed: without a /dev of its own the original does not run them.
+            HookKind::Autodev if !populates_dev => Vec::new(),
+            kind => hooks::plan(settings, kind),
+        }),
         notices,
     })
 }
 
+/// Ids that are root of the user namespace, as seen inside; `None` in the host's own.
+fn root_inside(settings: &Settings, namespaces: &NamespacePlan) -> Result<Option<(u32, u32)>> {
+    if settings.idmap.is_empty() {
+        // What the other container's map is, only its namespace knows; the kernel refuses an unmapped root.
+        return Ok(namespaces.shares(Ns::User).then_some((0, 0)));
+    }
+    let init = (settings.init.uid, settings.init.gid);
+    let root = idmap::namespace_root(&settings.idmap, init);
+    let mut needed = vec![
+        (IdKind::User, root.0, "root of the user namespace"),
+        (IdKind::Group, root.1, "root of the user namespace"),
+        (IdKind::User, init.0, "lxc.init.uid"),
+        (IdKind::Group, init.1, "lxc.init.gid"),
+    ];
+    needed.extend(settings.init.groups.iter().map(|gid| (IdKind::Group, *gid, "lxc.init.groups")));
+    idmap::check(&settings.idmap, &needed).map_err(|error| {
+        let key = ["lxc.init.uid", "lxc.init.gid", "lxc.idmap"]
+            .into_iter()
+            .find(|key| error.to_string().starts_with(key));
+        error.at(&settings.origin(key.unwrap_or("lxc.idmap")).cloned().unwrap_or_default())
+    })?;
+    Ok(Some(root))
+}
+
 /// What init's command is.
-fn argv(input: &Input<'_>) -> Result<Vec<CString>> {
+fn argv(input: &Input<'_>, mount_ns: MountNs) -> Result<Vec<CString>> {
     use std::os::unix::ffi::OsStrExt;
     if let Some(argv) = input.argv.filter(|argv| !argv.is_empty()) {
         return argv.iter().map(|word| cstring(word.as_bytes())).collect();
@@ -293,6 +339,16 @@ fn argv(input: &Input<'_>) -> Result<Vec<CString>> {
     let words = configured.as_deref().map(lxc_conf::value::command::split).unwrap_or_default();
     match (words.is_empty(), input.kind) {
         (false, _) => words.into_iter().map(cstring).collect(),
+        // The host's own init would run a second time, on the host's own file systems.
+        (true, Kind::Start) if mount_ns == MountNs::Host => {
+            Err(Error::new(ErrorKind::Config, "run /sbin/init in the host's mount namespace")
+                .at(&["lxc.namespace.keep", "lxc.namespace.clone"]
+                    .into_iter()
+                    .find_map(|key| input.settings.origin(key))
+                    .cloned()
+                    .unwrap_or_default())
+                .cure("set lxc.init.cmd, or give a command after the container's name"))
+        }
         (true, Kind::Start) => Ok(vec![c"/sbin/init".into()]),
         (true, Kind::Execute) => Err(Error::new(ErrorKind::Config, "no command to execute")
             .cure(format!("give a command after the container's name, or set {key}"))),

@@ -1,6 +1,6 @@
 //! Which namespaces are made, when, and which are joined or kept.
 
-use lxc_conf::model::{Item, Ns, Origin, Settings};
+use lxc_conf::model::{Item, Ns, Origin, Settings, TimeOffsets};
 
 use super::Input;
 use crate::error::{Error, ErrorKind, Result};
@@ -30,6 +30,11 @@ impl NamespacePlan {
         self.at_clone.contains(&ns) || self.late.contains(&ns)
     }
 
+    /// The container lives in this namespace of another container.
+    pub fn shares(&self, ns: Ns) -> bool {
+        self.join.iter().any(|join| join.ns == ns)
+    }
+
     /// `CLONE_NEW*` bits for the clone.
     pub fn clone_flags(&self) -> u64 {
         self.at_clone.iter().fold(0, |flags, ns| flags | ns.clone_flag())
@@ -48,7 +53,12 @@ impl NamespacePlan {
 /// - Source: config.md rows 56–60, abi-and-wire.md E1.
 pub(super) fn plan(input: &Input<'_>, network: &NetPlan) -> Result<NamespacePlan> {
     let settings = input.settings;
+    check(settings, input.host.namespaces)?;
     let wanted = wanted(settings, input.host.namespaces)?;
+    // Everything but user and time is made unless said otherwise; these two when something asks for them.
+    let time = settings.time != TimeOffsets::default()
+        || settings.namespaces.clone.is_some()
+        || settings.namespaces.keep.is_some();
     let mut plan = NamespacePlan::default();
     for ns in Ns::ALL {
         if let Some(target) = &settings.namespaces.share[ns as usize] {
@@ -57,7 +67,7 @@ pub(super) fn plan(input: &Input<'_>, network: &NetPlan) -> Result<NamespacePlan
         }
         let own = match ns {
             Ns::User => !settings.idmap.is_empty(),
-            Ns::Time => settings.time != lxc_conf::model::TimeOffsets::default() && wanted.contains(&ns),
+            Ns::Time => time && wanted.contains(&ns),
             Ns::Net => wanted.contains(&ns) && network.netns == NetNs::Own,
             _ => wanted.contains(&ns),
         };
@@ -77,6 +87,35 @@ pub(super) fn plan(input: &Input<'_>, network: &NetPlan) -> Result<NamespacePlan
         .cure("remove pid from lxc.namespace.keep and lxc.namespace.share"));
     }
     Ok(plan)
+}
+
+/// Keys of which one needs what the other rules out.
+fn check(settings: &Settings, kernel: u64) -> Result<()> {
+    let namespaces = &settings.namespaces;
+    let lists = |list: &Option<Vec<Ns>>, ns: Ns| list.as_ref().is_some_and(|list| list.contains(&ns));
+    let lacks = |ns: Ns| kernel & ns.clone_flag() == 0 && namespaces.share[ns as usize].is_none();
+    let has_map = !settings.idmap.is_empty();
+    if has_map && lacks(Ns::User) {
+        return Err(Error::new(ErrorKind::Unsupported, "lxc.idmap: this kernel has no user namespaces")
+            .at(&origin(settings, "lxc.idmap")));
+    }
+    if has_map && lists(&namespaces.keep, Ns::User) {
+        return Err(Error::new(ErrorKind::Config, "lxc.namespace.keep = user excludes lxc.idmap")
+            .at(&origin(settings, "lxc.namespace.keep"))
+            .cure("remove one of the two"));
+    }
+    // The original makes one without a map, in which nothing can be owned by anybody, and fails half-way.
+    if !has_map && lists(&namespaces.clone, Ns::User) && namespaces.share[Ns::User as usize].is_none() {
+        return Err(Error::new(ErrorKind::Config, "lxc.namespace.clone = user needs lxc.idmap")
+            .at(&origin(settings, "lxc.namespace.clone"))
+            .cure("add lxc.idmap lines, or remove user from lxc.namespace.clone"));
+    }
+    if settings.time != TimeOffsets::default() && lacks(Ns::Time) {
+        let key = if settings.time.boot != 0 { "lxc.time.offset.boot" } else { "lxc.time.offset.monotonic" };
+        return Err(Error::new(ErrorKind::Unsupported, format!("{key}: this kernel has no time namespaces"))
+            .at(&origin(settings, key)));
+    }
+    Ok(())
 }
 
 fn wanted(settings: &Settings, kernel: u64) -> Result<Vec<Ns>> {

@@ -61,7 +61,7 @@ pub fn nodes(dev: &DevPlan) -> Vec<script::DevNode<'static>> {
 
 /// Symlinks of /dev.
 pub fn symlinks(dev: &DevPlan) -> &'static [(&'static std::ffi::CStr, &'static std::ffi::CStr)] {
-    if dev.populate { &super::devices::SYMLINKS } else { &[] }
+    if dev.symlinks { &super::devices::SYMLINKS } else { &[] }
 }
 
 /// Parameters of the private devpts.

@@ -54,21 +54,46 @@ pub fn overlay_dirs(path: &str) -> Option<OverlayDirs> {
     Some(OverlayDirs { lower: lower.to_owned(), upper: upper.to_owned(), work: format!("{parent}/work") })
 }
 
-/// Plans the root file system; `attr` is what `lxc.rootfs.options` asks of the mount.
+/// Whose mount namespace the container lives in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MountNs {
+    /// Its own.
+    Own,
+    /// That of another container (`lxc.namespace.share.mnt`).
+    Shared,
+    /// The host's (`lxc.namespace.keep`, `.clone`).
+    Host,
+}
+
+/// What of `lxc.rootfs.options` concerns the root: attributes of the mount, and options of the file system.
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'a> {
+    pub attr: MountAttr,
+    pub data: &'a [String],
+}
+
+/// Plans the root file system.
 ///
-/// - Errors: `Config` for options that do not belong there; `Unsupported` for back ends that are not in yet.
+/// - Errors: `Config` for a path that cannot become the root; `Unsupported` for back ends that are not in yet.
 pub fn plan(
     settings: &Settings,
     host: &Host,
-    owns_mount_namespace: bool,
-    attr: MountAttr,
+    namespace: MountNs,
+    options: Options<'_>,
 ) -> Result<RootfsPlan> {
-    if !owns_mount_namespace {
-        return Ok(RootfsPlan::Untouched);
-    }
-    let Some(path) = &settings.rootfs.path else { return Ok(RootfsPlan::HostRoot) };
+    let Options { attr, data: extra } = options;
     let origin = settings.origin("lxc.rootfs.path").cloned().unwrap_or_default();
     let fail = |kind, what: String| Error::new(kind, what).at(&origin);
+    match (namespace, &settings.rootfs.path) {
+        (MountNs::Own, _) => {}
+        // COMPAT: the original goes on, and pivots the host itself into the root file system.
+        (MountNs::Host, Some(_)) => {
+            return Err(fail(ErrorKind::Config, "lxc.rootfs.path in the host's mount namespace".to_owned())
+                .cure("give the container a mount namespace (lxc.namespace.keep, .clone), or remove lxc.rootfs.path"));
+        }
+        (MountNs::Shared, _) | (MountNs::Host, None) => return Ok(RootfsPlan::Untouched),
+    }
+    let Some(path) = &settings.rootfs.path else { return Ok(RootfsPlan::HostRoot) };
     let mount = match &settings.rootfs.mount {
         Some(mount) => mount.clone(),
         None => host.rootfs_mount.to_string_lossy().into_owned(),
@@ -89,7 +114,11 @@ pub fn plan(
                 fail(ErrorKind::Config, format!("lxc.rootfs.path = overlay:{}: not LOWER:UPPER", path.path))
                     .cure("write overlay:/LOWERDIR:/UPPERDIR with absolute paths")
             })?;
-            let data = format!("upperdir={},lowerdir={},workdir={}", dirs.upper, dirs.lower, dirs.work);
+            let mut data = format!("upperdir={},lowerdir={},workdir={}", dirs.upper, dirs.lower, dirs.work);
+            for option in extra {
+                data.push(',');
+                data.push_str(option);
+            }
             Ok(RootfsPlan::Overlay {
                 data: cstring(data.as_str())?,
                 mount: cstring(mount.as_str())?,
@@ -133,20 +162,12 @@ impl std::fmt::Display for RootfsPlan {
         match self {
             RootfsPlan::HostRoot => f.write_str("rootfs: the host's / in a private mount namespace"),
             RootfsPlan::Untouched => f.write_str("rootfs: untouched (mount namespace not ours)"),
-            RootfsPlan::Dir { source, mount, attr } => write!(
-                f,
-                "rootfs: rbind {} on {} attr={:#x}",
-                source.to_string_lossy(),
-                mount.to_string_lossy(),
-                attr.set
-            ),
-            RootfsPlan::Overlay { data, mount, attr, .. } => write!(
-                f,
-                "rootfs: overlay {} on {} attr={:#x}",
-                data.to_string_lossy(),
-                mount.to_string_lossy(),
-                attr.set
-            ),
+            RootfsPlan::Dir { source, mount, attr } => {
+                write!(f, "rootfs: rbind {} on {}{attr}", source.to_string_lossy(), mount.to_string_lossy())
+            }
+            RootfsPlan::Overlay { data, mount, attr, .. } => {
+                write!(f, "rootfs: overlay {} on {}{attr}", data.to_string_lossy(), mount.to_string_lossy())
+            }
         }
     }
 }

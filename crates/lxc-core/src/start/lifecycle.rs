@@ -43,6 +43,13 @@ struct Live {
 }
 
 impl Live {
+    /// Names of the namespaces' descriptors for other processes of the host.
+    fn namespace_paths(&self) -> impl Iterator<Item = (Ns, String)> + '_ {
+        use std::os::fd::AsRawFd;
+        let own = rustix::process::getpid().as_raw_nonzero();
+        self.namespaces.iter().map(move |(ns, fd)| (*ns, format!("/proc/{own}/fd/{}", fd.as_raw_fd())))
+    }
+
     fn namespace(&self, ns: Ns) -> Option<&OwnedFd> {
         self.namespaces.iter().find(|(kind, _)| *kind == ns).map(|(_, fd)| fd)
     }
@@ -273,14 +280,16 @@ impl Monitor {
         if let Some(wait_status) = wait_status {
             announcer.exit_code(wait_status);
         }
+        // Observed: down scripts and stop hooks of either version can reach the container's namespaces.
+        let environment = self.with_namespaces(&live);
         if let (Some(links), Some(netns)) = (live.links.take(), live.namespace(Ns::Net)) {
             let scripts =
-                HostScripts { name: &plan.name, version: plan.hook_version, environment: &self.environment };
+                HostScripts { name: &plan.name, version: plan.hook_version, environment: &environment };
             log_all(links.teardown(netns.as_fd(), &scripts));
         }
         let owns_pids = plan.namespaces.owns(Ns::Pid);
         announcer.announce(State::Stopping);
-        self.stop_hooks(&live);
+        self.stop_hooks(&live, &environment);
         if let Some(tree) = live.cgroups.take() {
             if !owns_pids {
                 // Without a pid namespace of its own the end of init ends nothing else.
@@ -311,24 +320,23 @@ impl Monitor {
         hooks
     }
 
-    fn stop_hooks(&mut self, live: &Live) {
-        let plan = &self.prepared.plan;
-        let hooks = plan.hooks_of(HookKind::Stop);
-        if hooks.is_empty() {
-            return;
-        }
-        let own = rustix::process::getpid().as_raw_nonzero();
+    /// The environment of hooks with `LXC_NET_NS` and its kin.
+    fn with_namespaces(&self, live: &Live) -> Environment {
         let mut environment = self.environment.clone();
-        let mut words = Vec::new();
-        for (ns, fd) in &live.namespaces {
-            use std::os::fd::AsRawFd;
-            let path = format!("/proc/{own}/fd/{}", fd.as_raw_fd());
-            match plan.hook_version {
-                0 => words.push(format!("{}:{path}", ns.word())),
-                _ => environment.set(format!("LXC_{}_NS", ns.word().to_uppercase()), path),
-            }
+        for (ns, path) in live.namespace_paths() {
+            environment.set(format!("LXC_{}_NS", ns.word().to_uppercase()), path);
         }
-        if let Err(error) = hooks::run::run(hooks, plan.hook_version, &plan.name, &environment, &words) {
+        environment
+    }
+
+    fn stop_hooks(&self, live: &Live, environment: &Environment) {
+        let plan = &self.prepared.plan;
+        let words: Vec<String> = match plan.hook_version {
+            0 => live.namespace_paths().map(|(ns, path)| format!("{}:{path}", ns.word())).collect(),
+            _ => Vec::new(),
+        };
+        let hooks = plan.hooks_of(HookKind::Stop);
+        if let Err(error) = hooks::run::run(hooks, plan.hook_version, &plan.name, environment, &words) {
             tracing::error!("{error}");
         }
     }
@@ -389,8 +397,10 @@ impl Steps for Climb<'_> {
             // The child has written itself into every hierarchy through the entries it was given.
             tracing::debug!("init {} was not born in its cgroup", self.pid);
         }
-        if !plan.idmap.is_empty() {
+        if plan.namespaces.owns(Ns::User) {
             idmap::apply::write(self.proc, self.pid, &plan.idmap)?;
+        }
+        if !plan.idmap.is_empty() {
             let (uid, gid) = plan.become_root.unwrap_or((0, 0));
             if let (Some(uid), Some(gid)) = (
                 idmap::host_id(&plan.idmap, IdKind::User, uid),
@@ -402,6 +412,18 @@ impl Steps for Climb<'_> {
         if plan.core_scheduling {
             cred::create_core_scheduling_domain(self.pid)
                 .what(|| "make a core scheduling domain (lxc.sched.core)")?;
+        }
+        // ORDER: before the first hook in the child, which shall run under them as on the original.
+        for limit in &plan.limits {
+            cred::set_limit(self.pid, limit.resource, limit.soft, limit.hard)
+                .what(|| format!("set lxc.prlimit.{}", limit.name))
+                .map_err(|error| error.at(&limit.origin))?;
+        }
+        for (path, value, origin) in &plan.procs {
+            self.proc
+                .write_at(format!("{}/{path}", self.pid), value.as_bytes())
+                .what(|| format!("write {value:?} to /proc/{}/{path} (lxc.proc)", self.pid))
+                .map_err(|error| error.at(origin))?;
         }
         self.live.namespaces = open_namespaces(plan, self.proc, self.pid, Moment::Cloned)?;
         Ok(())
@@ -426,17 +448,6 @@ impl Steps for Climb<'_> {
 
     fn mounted(&mut self) -> Result<()> {
         let plan = &self.monitor.prepared.plan;
-        for limit in &plan.limits {
-            cred::set_limit(self.pid, limit.resource, limit.soft, limit.hard)
-                .what(|| format!("set lxc.prlimit.{}", limit.name))
-                .map_err(|error| error.at(&limit.origin))?;
-        }
-        for (path, value, origin) in &plan.procs {
-            self.proc
-                .write_at(format!("{}/{path}", self.pid), value.as_bytes())
-                .what(|| format!("write {value:?} to /proc/{}/{path} (lxc.proc)", self.pid))
-                .map_err(|error| error.at(origin))?;
-        }
         if let Some(tree) = &mut self.live.cgroups {
             tree.apply_devices()?;
         }

@@ -79,6 +79,10 @@ pub(super) fn spawn(
         rootfs: plan.rootfs.script(),
         hostname: plan.hostname.as_deref(),
         new_session_keyring: plan.new_session_keyring,
+        keyring_label: plan
+            .keyring_label
+            .as_ref()
+            .map(|label| LsmLabel { file: label_file(label.file), label: label.label.as_bytes() }),
         dev: Dev {
             tmpfs_size: plan.dev.tmpfs_size.as_deref(),
             nodes: &nodes,
@@ -144,6 +148,7 @@ fn lend(images: &[Image]) -> Vec<Hook<'_>> {
 fn label_file(file: &'static str) -> &'static std::ffi::CStr {
     match file {
         "thread-self/attr/exec" => c"thread-self/attr/exec",
+        "thread-self/attr/keycreate" => c"thread-self/attr/keycreate",
         _ => c"self/attr/exec",
     }
 }
