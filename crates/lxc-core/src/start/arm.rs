@@ -12,12 +12,12 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::Prepared;
-use super::pending as seccomp;
 use crate::command::Client;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::idmap;
 use crate::plan::{ConsolePlan, Join, Kind, Mode as StartMode, StartPlan};
 use crate::rootfs::RootfsPlan;
+use crate::seccomp::{self, SeccompFacts};
 
 /// A pty of the host's devpts.
 #[derive(Debug)]
@@ -86,7 +86,7 @@ pub(super) fn arm(prepared: &Prepared, hooks_in_child: bool) -> Result<Armed> {
 }
 
 fn load_policy(prepared: &Prepared, path: &Path) -> Result<Option<seccomp::Program>> {
-    seccomp::load(path, prepared.request.config.settings())
+    seccomp::compile(path, prepared.request.config.settings(), SeccompFacts::survey())
 }
 
 /// A namespace of another container, a process, or a file.

@@ -7,7 +7,6 @@ mod consoles;
 mod daemon;
 mod handshake;
 mod lifecycle;
-mod pending;
 mod preflight;
 mod report;
 mod scripts;

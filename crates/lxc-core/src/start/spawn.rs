@@ -108,7 +108,7 @@ pub(super) fn spawn(
         seccomp: armed
             .seccomp
             .as_ref()
-            .map(|program| Seccomp { program: program.filters.as_slice(), notify: program.notify }),
+            .map(|program| Seccomp { program: program.filter.as_slice(), notify: program.notify }),
         stdio: stdio(plan),
         cwd: plan.cwd.as_deref(),
         groups: match &plan.groups {
