@@ -165,12 +165,10 @@ pub fn run(args: Args, ctx: &Ctx) -> anyhow::Result<ExitCode> {
 }
 
 fn suggest(ctx: &Ctx, container: &Container) {
-    let lxcpath = container.lxcpath().display();
+    let missing = format!("no container {} in {}", ctx.name(), container.lxcpath().display());
     match select::nearest(container.name(), container.lxcpath()) {
-        Some(name) => {
-            ctx.note(format_args!("no container {} in {lxcpath}; did you mean {name}?", ctx.name()))
-        }
-        None => ctx.note(format_args!("no container {} in {lxcpath}", ctx.name())),
+        Some(name) => ctx.note(format_args!("{missing}; did you mean {name}?")),
+        None => ctx.note(missing),
     }
 }
 
