@@ -10,6 +10,7 @@ mod freeze;
 mod launch;
 mod open;
 mod usage;
+mod verbs;
 pub mod watch;
 
 use std::path::{Path, PathBuf};
