@@ -157,9 +157,12 @@ pub fn apply(log: &Log) -> Result<()> {
     if let (Some(level), false) = (log.level.and_then(Level::from_number), keep.level) {
         sink.set_level(level);
     }
-    if let (Some(file), false) = (&log.file, keep.file) {
+    if let Some(file) = &log.file {
+        // COMPAT: the file is made even if the one of the command line is used.
         let file = open(Path::new(file))?;
-        sink.lock().file = Some(Arc::new(file));
+        if !keep.file {
+            sink.lock().file = Some(Arc::new(file));
+        }
     }
     if let Some(word) = &log.syslog {
         let facility = lxc_conf::value::log_level::facility(word)
