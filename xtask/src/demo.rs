@@ -112,7 +112,7 @@ fn steps(place: &Place) -> Result<()> {
             "echo \"I am pid $$ on $(hostname), init is $(cat /proc/1/comm)\"",
         ],
     )?;
-    step("lxc-mount", &["-n", NAME, &shared.to_string_lossy(), "/mnt/shared"])?;
+    step("lxc-mount", &["-n", NAME, "-o", "create=dir", &shared.to_string_lossy(), "/mnt/shared"])?;
     step("lxc-mount", &["-n", NAME])?;
     step("lxc-attach", &["-n", NAME, "--", "cat", "/mnt/shared/greeting"])?;
     step("lxc-mount", &["-n", NAME, "--umount", "/mnt/shared"])?;
