@@ -462,3 +462,23 @@ fn the_container_s_seccomp_policy_applies() {
     std::fs::remove_file(&policy).unwrap();
     let _ = ours(&guest).args(["--", "true"]).done().exits(1).says("seccomp policy").says("cure:");
 }
+
+#[test]
+fn on_a_pure_cgroup2_host_the_process_is_born_in_the_leaf() {
+    let pure = testkit::cgroup2::Pure::new();
+    let guest = Guest::build("attachpure").subject(Subject::Theirs).under(pure.prefix()).start();
+    let trace = guest.dir().join("trace");
+    let words = ["--", "/bin/cat", "/proc/self/cgroup"];
+    let on = |run: Run| run.arg("-P").arg(guest.lxcpath()).args(["-n", guest.name()]).args(words).done().ok();
+    let traced = |options: &[&str]| {
+        let run = Run::under(&pure.prefix(), "strace").args(["-f", "-e", "trace=clone3"]).args(options);
+        on(run.arg("-o").arg(&trace).arg(env!("CARGO_BIN_EXE_lxc-attach")))
+    };
+    let reference = on(Run::under(&pure.prefix(), "/usr/bin/lxc-attach"));
+    assert!(reference.contains("0::/.lxc\n"), "{reference}");
+    assert_eq!(traced(&[]), reference);
+    let text = std::fs::read_to_string(&trace).unwrap();
+    assert!(text.contains("CLONE_INTO_CGROUP"), "{text}");
+    // A kernel that cannot do that: the process moves itself before it is anything of the container's.
+    assert_eq!(traced(&["-e", "inject=clone3:error=E2BIG:when=1"]), reference);
+}

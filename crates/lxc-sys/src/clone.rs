@@ -107,20 +107,34 @@ pub fn into<T>(
     entry: Entry<T>,
     script: &T,
 ) -> Result<Child, Errno> {
-    let mut in_cgroup = args.cgroup.is_some();
-    let mut result = clone3(args, in_cgroup);
-    // Until Linux 5.7 is the floor (CLONE_INTO_CGROUP): E2BIG or EINVAL for the unknown field or flag. EOPNOTSUPP and
-    // EBUSY come from a cgroup that may hold no process yet (threaded, or with controllers enabled).
-    if in_cgroup
-        && matches!(
-            result,
-            Err(Errno::TOOBIG | Errno::INVAL | Errno::OPNOTSUPP | Errno::BUSY | Errno::ACCESS)
-        )
-    {
-        in_cgroup = false;
-        result = clone3(args, false);
+    match run(args, args.cgroup.is_some(), entry, script) {
+        Err(errno) if args.cgroup.is_some() && is_refused_cgroup(errno) => run(args, false, entry, script),
+        other => other,
     }
-    let (pid, pidfd) = result?;
+}
+
+/// As [`into`], for callers whose script depends on where the child is born: it fails instead of being born elsewhere.
+///
+/// - Errors: also those of [`is_refused_cgroup`].
+pub fn into_cgroup<T>(
+    _: &SingleThreaded,
+    args: &CloneArgs<'_>,
+    entry: Entry<T>,
+    script: &T,
+) -> Result<Child, Errno> {
+    run(args, args.cgroup.is_some(), entry, script)
+}
+
+/// Whether a failed clone may succeed outside of the cgroup.
+///
+/// Until Linux 5.7 is the floor (CLONE_INTO_CGROUP): E2BIG or EINVAL for the unknown field or flag. EOPNOTSUPP and EBUSY
+/// come from a cgroup that may hold no process yet (threaded, or with controllers enabled).
+pub fn is_refused_cgroup(errno: Errno) -> bool {
+    matches!(errno, Errno::TOOBIG | Errno::INVAL | Errno::OPNOTSUPP | Errno::BUSY | Errno::ACCESS)
+}
+
+fn run<T>(args: &CloneArgs<'_>, in_cgroup: bool, entry: Entry<T>, script: &T) -> Result<Child, Errno> {
+    let (pid, pidfd) = clone3(args, in_cgroup)?;
     if pid == 0 {
         entry(script)
     }

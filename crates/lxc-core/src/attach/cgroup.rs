@@ -41,12 +41,12 @@ impl Entry {
         Ok(entry)
     }
 
-    /// Moves `pid` into the unified hierarchy's leaf, for a kernel that could not clone into it.
-    pub(super) fn move_into_leaf(&self, pid: i32) -> Result<()> {
-        let Some(leaf) = &self.v2 else { return Ok(()) };
-        let what = || format!("move process {pid} into the container's cgroup");
-        let file = procs(leaf.as_fd()).what(what)?;
-        lxc_sys::proc::write_all(file.as_fd(), pid.to_string().as_bytes()).what(what)
+    /// `cgroup.procs` of the leaf.
+    pub(super) fn leaf_procs(&self) -> Result<Option<OwnedFd>> {
+        let open = |leaf: &OwnedFd| {
+            procs(leaf.as_fd()).what(|| "open cgroup.procs of the attached process's cgroup")
+        };
+        self.v2.as_ref().map(open).transpose()
     }
 }
 

@@ -33,7 +33,6 @@ use crate::{Error, ErrorKind, Result, ResultExt};
 
 const SIGINT: i32 = 2;
 const SIGQUIT: i32 = 3;
-const SIGKILL: i32 = 9;
 
 /// See [`super::run`].
 pub(super) fn run(request: &Request) -> Result<Attached> {
@@ -252,25 +251,28 @@ impl<'a> Launch<'a> {
             clone: CloneArgs { flags: CLONE_PARENT, cgroup: None },
         };
         let args = CloneArgs { flags: 0, cgroup: self.cgroups.v2.as_ref().map(AsFd::as_fd) };
-        let entry = match route {
-            Route::Direct => attached,
-            Route::Transient => transient,
-        };
         // From here on the child may be seen from inside the container; see `lxc_child::attach::prepare`.
-        let child = clone::into(&self.thread, &args, entry, &script).what(|| "clone the attached process");
+        let child = match clone::into_cgroup(&self.thread, &args, route.entry(), &script) {
+            Err(errno) if args.cgroup.is_some() && clone::is_refused_cgroup(errno) => {
+                self.clone_and_move(route, script)
+            }
+            other => other.what(|| "clone the attached process"),
+        };
         if let Some(inside) = inside {
             inside.leave()?;
         }
-        let child = child?;
-        if !child.in_cgroup
-            && let Err(error) = self.cgroups.move_into_leaf(child.pid)
-        {
-            // It must not run outside of the container's limits. It is this process's child, so it can be killed.
-            let _ = pidfd::send_signal(child.pidfd.as_fd(), SIGKILL);
-            pidfd::reap(child.pidfd.as_fd()).what(|| "wait for the attached process")?;
-            return Err(error);
-        }
-        Ok((child, route))
+        Ok((child?, route))
+    }
+
+    /// For kernels and cgroups that allow no birth in the unified hierarchy's leaf: the process moves itself, as into
+    /// the other hierarchies.
+    fn clone_and_move(&self, route: Route, script: AttachScript<'_>) -> Result<Child> {
+        let leaf = self.cgroups.leaf_procs()?;
+        let cgroups: Vec<BorrowedFd<'_>> =
+            self.cgroups.v1.iter().map(AsFd::as_fd).chain(leaf.as_ref().map(AsFd::as_fd)).collect();
+        let script = AttachScript { cgroups: &cgroups, ..script };
+        clone::into(&self.thread, &CloneArgs::default(), route.entry(), &script)
+            .what(|| "clone the attached process")
     }
 
     /// Reads the report until the program executes or a step failed.
@@ -379,6 +381,14 @@ enum Route {
     Direct,
     /// Cloned by a process in between that could enter the pid namespace.
     Transient,
+}
+
+impl Route {
+    fn entry<'a>(self) -> clone::Entry<AttachScript<'a>> {
+        let (direct, through): (clone::Entry<AttachScript<'a>>, clone::Entry<AttachScript<'a>>) =
+            (attached, transient);
+        if self == Route::Direct { direct } else { through }
+    }
 }
 
 /// The caller's children-to-be are in the container's pid namespace until [`PidNamespace::leave`].
