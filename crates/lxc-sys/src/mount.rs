@@ -94,7 +94,7 @@ impl std::fmt::Display for MountAttr {
             (libc::MS_SLAVE, "slave"),
             (libc::MS_UNBINDABLE, "unbindable"),
         ] {
-            if self.propagation & bit as u64 != 0 {
+            if self.propagation & bit != 0 {
                 write!(f, " propagation={word}")?;
             }
         }

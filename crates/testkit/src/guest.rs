@@ -211,7 +211,14 @@ impl Guest {
     /// Pid of the container's init.
     pub fn pid(&self) -> u32 {
         let done = self.tool("lxc-info").args(["-p", "-H"]).done();
-        done.stdout.trim().parse().unwrap_or_else(|_| panic!("not a pid, and it is {}: {done}\nmonitor: {:?}\n{}", self.state(), leftovers::monitor_pid(&self.lxcpath, &self.name), self.why()))
+        done.stdout.trim().parse().unwrap_or_else(|_| {
+            panic!(
+                "not a pid, and it is {}: {done}\nmonitor: {:?}\n{}",
+                self.state(),
+                leftovers::monitor_pid(&self.lxcpath, &self.name),
+                self.why()
+            )
+        })
     }
 
     /// True when it runs under another init than `old`: it has rebooted.

@@ -45,6 +45,7 @@ impl Source {
         self.path.starts_with("tests/")
             || self.path.contains("/tests/")
             || self.path.ends_with("/tests.rs")
+            || self.path.ends_with("_tests.rs")
             || ["testkit", "compliance"].contains(&self.package())
     }
 }

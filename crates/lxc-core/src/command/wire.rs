@@ -3,6 +3,8 @@
 //! Pure. Native endianness and LP64 alignment; the layouts are part of the drop-in contract. Source: abi-and-wire.md
 //! B2, B4, B5; golden bytes B7.
 
+pub use crate::console::ConsoleLogRequest;
+
 /// Most bytes that may follow a header, in both directions; console logs are the exception.
 pub const DATA_MAX: usize = 8192;
 
@@ -379,19 +381,6 @@ impl DeviceItem {
             && letters.iter().all(|letter| b"rwm".contains(letter));
         valid.then_some(item)
     }
-}
-
-/// Payload of CONSOLE_LOG.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ConsoleLogRequest {
-    /// Empty the ring buffer.
-    pub clear: bool,
-    /// Send its contents, oldest first; without `clear` what was sent is gone from the buffer.
-    pub read: bool,
-    /// Most bytes to send; 0 = all.
-    pub read_max: u64,
-    /// Write the contents to `lxc.console.logfile`.
-    pub write_logfile: bool,
 }
 
 impl ConsoleLogRequest {

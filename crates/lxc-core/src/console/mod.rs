@@ -19,7 +19,6 @@ use lxc_conf::model;
 use lxc_sys::tty;
 use rustix::io::Errno;
 
-use crate::command::wire::ConsoleLogRequest;
 use crate::error::{Result, ResultExt};
 use logfile::LogFile;
 use peer::Peer;
@@ -29,6 +28,19 @@ pub use ttys::Ttys;
 
 /// Most bytes that wait for a reader which does not keep up.
 pub(crate) const BACKLOG: usize = 64 * 1024;
+
+/// What is asked of the ring buffer (command CONSOLE_LOG; `command::wire` has its bytes).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConsoleLogRequest {
+    /// Empty the ring buffer.
+    pub clear: bool,
+    /// Send its contents, oldest first; without `clear` what was sent is gone from the buffer.
+    pub read: bool,
+    /// Most bytes to send; 0 = all.
+    pub read_max: u64,
+    /// Write the contents to `lxc.console.logfile`.
+    pub write_logfile: bool,
+}
 
 /// Both ends of a pseudo terminal whose ptx the monitor keeps.
 #[derive(Debug)]

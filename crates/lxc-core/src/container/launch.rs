@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::{Container, system_config};
 use crate::cgroup::CgroupGlobals;
+use crate::destroy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::start::{self, Kind, Mode, Outcome, Request};
 
@@ -38,6 +39,18 @@ fn cgroup_globals() -> CgroupGlobals {
     }
 }
 
+/// What the monitor of an ephemeral container does last.
+fn destroy_ephemeral(request: &Request) -> Result<()> {
+    destroy::destroy(destroy::Request {
+        name: &request.name,
+        lxcpath: &request.lxcpath,
+        settings: request.config.settings(),
+        snapshots: destroy::Snapshots::Keep,
+        caller: destroy::Caller::Monitor,
+    })
+    .map(drop)
+}
+
 impl Container {
     /// Starts the container with a copy of this configuration.
     ///
@@ -60,6 +73,7 @@ impl Container {
             pidfile: options.pidfile,
             caller_exits: options.caller == Caller::Exits,
             cgroup_globals: cgroup_globals(),
+            destroy: destroy_ephemeral,
         })
     }
 }

@@ -119,7 +119,8 @@ fn spawn(lxcpath: &Path) -> Result<()> {
         word(lxcpath.as_os_str().as_bytes())?,
         word(theirs.as_raw_fd().to_string().as_bytes())?,
     ];
-    let envp = std::env::vars_os()
+    let envp = crate::host::environment()
+        .into_iter()
         .filter_map(|(key, value)| CString::new([key.as_bytes(), b"=", value.as_bytes()].concat()).ok());
     let image = Image::new(argv, envp.collect());
     let null = open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).what(|| "open /dev/null")?;

@@ -1,3 +1,5 @@
+//! Tests of `seccomp`.
+
 use std::path::PathBuf;
 
 use super::*;

@@ -345,15 +345,7 @@ impl Monitor {
         if !self.prepared.request.config.settings().ephemeral {
             return;
         }
-        let request = &self.prepared.request;
-        let destroyed = crate::destroy::destroy(crate::destroy::Request {
-            name: &request.name,
-            lxcpath: &request.lxcpath,
-            settings: request.config.settings(),
-            snapshots: crate::destroy::Snapshots::Keep,
-            caller: crate::destroy::Caller::Monitor,
-        });
-        if let Err(error) = destroyed {
+        if let Err(error) = (self.prepared.request.destroy)(&self.prepared.request) {
             tracing::error!("{error}");
         }
     }

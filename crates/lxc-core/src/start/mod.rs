@@ -42,6 +42,8 @@ pub struct Request {
     pub pidfile: Option<PathBuf>,
     /// The caller ends right after a daemonised start, so the monitor need not be orphaned by a second fork.
     pub caller_exits: bool,
+    /// Removes an ephemeral container that has stopped (`destroy` is a layer above this one).
+    pub destroy: fn(&Request) -> Result<()>,
 }
 
 /// How a start ended well.

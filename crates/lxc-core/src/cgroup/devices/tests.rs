@@ -1,3 +1,5 @@
+//! Tests of `cgroup::devices`.
+
 use super::*;
 
 fn list(start: ListDefault, rules: &[(&str, &str)]) -> DeviceList {

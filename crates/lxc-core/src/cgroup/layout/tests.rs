@@ -1,3 +1,5 @@
+//! Tests of `cgroup::layout`.
+
 use super::*;
 
 const V1_HOST: &str = "\

@@ -1,3 +1,5 @@
+//! Tests of `cgroup::mounts`.
+
 use super::*;
 
 fn hierarchy(version: Version, dir: &str, controllers: &[&str]) -> Hierarchy {

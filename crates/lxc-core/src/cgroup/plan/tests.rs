@@ -1,3 +1,5 @@
+//! Tests of `cgroup::plan`.
+
 use std::path::PathBuf;
 
 use super::*;

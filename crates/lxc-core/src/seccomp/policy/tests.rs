@@ -1,3 +1,5 @@
+//! Tests of `seccomp::policy`.
+
 use super::*;
 
 fn one(line: &str) -> Result<Rule, Wrong> {
