@@ -171,6 +171,7 @@ fn as_monitor() {
         console: Console::new(console, &conf).unwrap(),
         ttys: Ttys::new((1..3).map(|_| Pty::on_host().unwrap()).collect()),
         seccomp_notify: None,
+        seccomp_proxy: None,
         listener,
         signals,
         veth_pairs: vec![(0, "vethABC".into())],

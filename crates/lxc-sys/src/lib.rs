@@ -15,6 +15,7 @@ pub mod fd;
 pub mod lock;
 pub mod mount;
 pub mod netlink;
+pub mod notify;
 pub mod ns;
 pub mod pidfd;
 pub mod proc;

@@ -6,6 +6,7 @@
 
 mod connections;
 mod freeze;
+mod notify;
 mod pump;
 mod run;
 mod serve;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 
 use crate::cgroup::tree::Tree;
 use crate::console::{Console, Ttys};
+use crate::seccomp::notify::Proxy;
 use crate::state::Announcer;
 
 pub use crate::command::bind_listener;
@@ -42,6 +44,8 @@ pub struct Running {
     pub console: Console,
     pub ttys: Ttys,
     pub seccomp_notify: Option<OwnedFd>,
+    /// Where calls that wait for a verdict are taken to.
+    pub seccomp_proxy: Option<Proxy>,
     /// See `bind_listener`.
     pub listener: OwnedFd,
     /// A signalfd of everything that is blocked.

@@ -19,12 +19,14 @@ use tokio::sync::Notify;
 
 use super::Running;
 use super::connections::Table;
+use super::notify::relay;
 use super::pump::pump;
 use super::state::{Effect, Event, Machine, Outcome};
 use super::tasks::Server;
 use super::watch::watch;
 use crate::console::set_nonblocking;
 use crate::error::{Result, ResultExt};
+use crate::seccomp::notify::Proxy;
 
 const SIGWINCH: i32 = 28;
 
@@ -65,15 +67,27 @@ async fn supervise(running: &mut Running, resized: Option<&Resized>) -> Result<O
     };
     let init_pid = running.init_pid;
     let held = running.announcer.held();
+    let supervised = match (&running.seccomp_notify, &mut running.seccomp_proxy) {
+        (Some(listener), Some(proxy)) => {
+            let sibling = proxy.sibling();
+            Some((listener.try_clone().what(what)?, std::mem::replace(proxy, sibling)))
+        }
+        _ => None,
+    };
     let server = Server {
         running: RefCell::new(running),
         table: RefCell::new(Table::new(most_connections())),
         console_changed: Notify::new(),
+        new_listeners: RefCell::new(Vec::new()),
+        listener_added: Notify::new(),
     };
     let mut machine = Machine::default();
     let mut tasks = FuturesUnordered::new();
     for socket in held {
         tasks.push(server.resume(socket).boxed_local());
+    }
+    if let Some((listener, proxy)) = supervised {
+        tasks.push(relay(listener, proxy, init_pid).boxed_local());
     }
     let outcome = {
         let pump = pump(&server, resized.as_ref());
@@ -91,6 +105,14 @@ async fn supervise(running: &mut Running, resized: Option<&Resized>) -> Result<O
                             tasks.push(tokio::time::sleep(BREATHER).boxed_local());
                             // Let the evicted one go before the next attempt.
                             tasks.next().await;
+                        }
+                    }
+                    continue;
+                }
+                () = server.listener_added.notified() => {
+                    for listener in server.new_listeners.take() {
+                        if let Some(proxy) = server.running.borrow().seccomp_proxy.as_ref().map(Proxy::sibling) {
+                            tasks.push(relay(listener, proxy, init_pid).boxed_local());
                         }
                     }
                     continue;

@@ -29,6 +29,9 @@ pub(super) struct Server<'a> {
     pub(super) table: RefCell<Table>,
     /// The console was lent or given back.
     pub(super) console_changed: Notify,
+    /// Seccomp listeners of attached processes that nobody serves yet.
+    pub(super) new_listeners: RefCell<Vec<OwnedFd>>,
+    pub(super) listener_added: Notify,
 }
 
 /// Takes a connection's ticket out of the table however its task ends.
@@ -102,8 +105,15 @@ impl Server<'_> {
             }
             Asked::Request(Request::SeccompNotifyAddListener) => {
                 // The second message is part of the request, also of one that is refused.
-                read_descriptor(socket).await?;
-                Err(Refusal::Errno(Errno::INVAL))
+                let listener = read_descriptor(socket).await?;
+                match self.running.borrow().seccomp_proxy {
+                    Some(_) => {
+                        self.new_listeners.borrow_mut().push(listener);
+                        self.listener_added.notify_one();
+                        Ok((Some(Reply::ok()), After::Close))
+                    }
+                    None => Err(Refusal::Errno(Errno::INVAL)),
+                }
             }
             Asked::Request(request) => answer(&mut self.running.borrow_mut(), request, socket.get_ref()),
         };

@@ -4,6 +4,7 @@
 //! child), answering notifications.
 
 mod compile;
+pub mod notify;
 pub mod policy;
 
 use std::path::Path;

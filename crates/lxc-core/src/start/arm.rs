@@ -17,6 +17,7 @@ use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::idmap;
 use crate::plan::{ConsolePlan, Join, Kind, Mode as StartMode, StartPlan};
 use crate::rootfs::RootfsPlan;
+use crate::seccomp::notify::Proxy;
 use crate::seccomp::{self, SeccompFacts};
 
 /// A pty of the host's devpts.
@@ -43,6 +44,8 @@ pub(super) struct Armed {
     /// Read and write end for the output of hooks in the child.
     pub hook_output: Option<(OwnedFd, OwnedFd)>,
     pub seccomp: Option<seccomp::Program>,
+    /// The connection to the proxy that is asked about calls.
+    pub seccomp_proxy: Option<Proxy>,
 }
 
 /// Opens it all.
@@ -80,6 +83,10 @@ pub(super) fn arm(prepared: &Prepared, hooks_in_child: bool) -> Result<Armed> {
         hook_output: match hooks_in_child {
             true => Some(pipe_with(PipeFlags::CLOEXEC).what(|| "make a pipe for hook output")?),
             false => None,
+        },
+        seccomp_proxy: match &seccomp {
+            Some(program) if program.notify => Proxy::connect(prepared.request.config.settings())?,
+            _ => None,
         },
         seccomp,
     })

@@ -27,6 +27,7 @@ use crate::idmap;
 use crate::monitor::{self, Outcome, Running};
 use crate::net::{self, Links};
 use crate::plan::script::ChildHooks;
+use crate::seccomp::notify::Proxy;
 use crate::state::State;
 use crate::state::announce::{Announcer, Ending};
 
@@ -197,12 +198,12 @@ impl Monitor {
         live.child = Some(child);
         self.environment.set("LXC_PID", pid.to_string());
         // The child holds its own copies; ours would keep the ends open for ever.
-        let Armed { sync: (sync, theirs), hook_output, console, proc, .. } = armed;
+        let Armed { sync: (sync, theirs), hook_output, console, proc, seccomp_proxy, .. } = armed;
         drop(theirs);
         let hook_output = hook_output.map(|(read, _write)| read);
         let mut steps = Up::steps(self, live, &proc, pid, in_unified);
         let parcels = handshake::run(&self.prepared.plan, &sync, hook_output.as_ref(), &mut steps)?;
-        Ok(Up { signals, parcels, host_console: console.map(|pty| (pty.ptx, pty.pts)) })
+        Ok(Up { signals, parcels, host_console: console.map(|pty| (pty.ptx, pty.pts)), seccomp_proxy })
     }
 
     /// RUNNING, until init ends.
@@ -237,6 +238,7 @@ impl Monitor {
             console,
             ttys,
             seccomp_notify: up.parcels.seccomp_listener,
+            seccomp_proxy: up.seccomp_proxy,
             listener: listener.take().ok_or_else(lost)?,
             signals: up.signals,
             veth_pairs: veth_pairs(live.links.as_ref()),
@@ -356,6 +358,7 @@ struct Up {
     signals: OwnedFd,
     parcels: Parcels,
     host_console: Option<(OwnedFd, OwnedFd)>,
+    seccomp_proxy: Option<Proxy>,
 }
 
 /// The monitor's side of the milestones.
