@@ -31,8 +31,8 @@ cases! {
         let netns = Netns::new();
         let lines = "lxc.net.0.type = veth\nlxc.net.0.link = nobridge0\nlxc.net.0.flags = up";
         let guest = Guest::build("explain").conf(lines).under(netns.prefix()).make();
-        let text = explained(&guest, &["nobridge0"]);
-        assert!(text.contains(&place(&guest, "lxc.net.0.link")), "{text}");
+        let text = explained(&guest, &["lxc.net.0.link", "nobridge0"]);
+        assert!(text.contains(&place(&guest, "lxc.net.0.type = veth")) && text.contains("cure: "), "{text}");
         assert_eq!(netns.links(), Vec::<String>::new());
     }
 

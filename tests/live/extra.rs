@@ -64,10 +64,26 @@ cases! {
             terminal.expect("login: ");
             terminal.send("root\r");
             terminal.expect("# ");
-            terminal.send("exit\r\u{1}q");
+            terminal.send("exit\r");
+            std::thread::sleep(Duration::from_millis(20));
+            terminal.send("\u{1}q");
             assert_eq!(terminal.exit_within(Duration::from_secs(5)), 0);
         }
         assert_eq!(guest.state(), "RUNNING");
+    }
+
+    fn what_is_typed_before_the_escape_arrives() {
+        let guest = Guest::build("extra").conf("lxc.tty.max = 1").make();
+        write_script(&guest.rootfs().join("etc/rc"), "#!/bin/sh\n(read line < /dev/tty1; echo \"$line\" > /typed) &\n");
+        guest.start();
+        let mut terminal = guest.terminal(guest.tool("lxc-console").args(["-t", "1"]));
+        terminal.expect("exit the console");
+        std::thread::sleep(Duration::from_millis(200));
+        terminal.send("pasted\r\u{1}q");
+        assert_eq!(terminal.exit_within(Duration::from_secs(5)), 0);
+        let path = guest.rootfs().join("typed");
+        let text = || fs::read_to_string(&path).unwrap_or_default();
+        assert!(eventually(Duration::from_secs(5), || text() == "pasted\n"), "{:?}", text());
     }
 
     fn a_start_leaves_no_descriptor_of_the_caller_open() {

@@ -17,7 +17,16 @@ fn source(guest: &Guest, name: &str) -> PathBuf {
 fn round(guest: &Guest) {
     let dir = source(guest, "data");
     let host = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    guest.tool("lxc-mount").arg(&dir).arg("/mnt/in").done().exits(0).prints("").silent().ok();
+    guest
+        .tool("lxc-mount")
+        .args(["-o", "create=dir"])
+        .arg(&dir)
+        .arg("/mnt/in")
+        .done()
+        .exits(0)
+        .prints("")
+        .silent()
+        .ok();
     assert_eq!(guest.sh("cat /mnt/in/file"), "data");
     guest.sh("echo written > /mnt/in/back");
     assert_eq!(fs::read_to_string(dir.join("back")).unwrap(), "written\n");
@@ -47,7 +56,7 @@ cases! {
     fn options_apply() {
         let guest = Guest::build("mount").start();
         let dir = source(&guest, "data");
-        guest.tool("lxc-mount").args(["-o", "ro,nosuid,nodev,noexec"]).arg(&dir).arg("/mnt/ro").done().exits(0).ok();
+        guest.tool("lxc-mount").args(["-o", "ro,nosuid,nodev,noexec,create=dir"]).arg(&dir).arg("/mnt/ro").done().exits(0).ok();
         guest.attach(["touch", "/mnt/ro/x"]).exits(1).ok_on_stdout();
         let mounts = guest.mountinfo();
         let mount = mounts.iter().find(|mount| mount.target == "/mnt/ro").unwrap();
@@ -58,7 +67,7 @@ cases! {
 
     fn a_file_system_of_another_type() {
         let guest = Guest::build("mount").start();
-        guest.tool("lxc-mount").args(["-t", "tmpfs", "-o", "size=64k", "tmpfs", "/mnt/tmp"]).done().exits(0).ok();
+        guest.tool("lxc-mount").args(["-t", "tmpfs", "-o", "size=64k,create=dir", "tmpfs", "/mnt/tmp"]).done().exits(0).ok();
         let mounts = guest.mountinfo();
         let mount = mounts.iter().find(|mount| mount.target == "/mnt/tmp").unwrap();
         assert_eq!(mount.fstype, "tmpfs");
@@ -68,7 +77,7 @@ cases! {
     fn a_single_file() {
         let guest = Guest::build("mount").start();
         let file = source(&guest, "data").join("file");
-        guest.tool("lxc-mount").arg(&file).arg("/etc/injected").done().exits(0).ok();
+        guest.tool("lxc-mount").args(["-o", "create=file"]).arg(&file).arg("/etc/injected").done().exits(0).ok();
         assert_eq!(guest.sh("cat /etc/injected"), "data");
     }
 
@@ -87,7 +96,8 @@ cases! {
         let dir = source(&guest, "data");
         guest.tool("lxc-mount").arg(&dir).arg("/mnt").done().exits(1).says("not running").ok_on_stdout();
         guest.start();
-        guest.tool("lxc-mount").args(["/no/such/source", "/mnt/x"]).done().exits(1).says("/no/such/source").ok_on_stdout();
+        guest.tool("lxc-mount").args(["/no/such/source", "/mnt"]).done().exits(1).says("/no/such/source").ok_on_stdout();
+        guest.tool("lxc-mount").arg(&dir).arg("/mnt/absent").done().exits(1).says("create=dir").ok_on_stdout();
         guest.tool("lxc-mount").args(["--umount", "/proc"]).done().exits(1).ok_on_stdout();
         guest.sh("cat /proc/self/stat > /dev/null");
     }
@@ -95,7 +105,7 @@ cases! {
     fn it_is_gone_after_a_stop() {
         let guest = Guest::build("mount").start();
         let dir = source(&guest, "data");
-        guest.tool("lxc-mount").arg(&dir).arg("/mnt/in").done().exits(0).ok();
+        guest.tool("lxc-mount").args(["-o", "create=dir"]).arg(&dir).arg("/mnt/in").done().exits(0).ok();
         guest.kill();
         guest.assert_nothing_left();
         guest.start();

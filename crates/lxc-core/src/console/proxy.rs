@@ -238,6 +238,7 @@ pub fn relay(relay: &Relay<'_>, signals: &Signals) -> Result<Ended> {
             }
         }
         if ready.input && state.read_input(relay)? {
+            state.flush(relay);
             return Ok(Ended::Left);
         }
         if ready.ptx_writable {
@@ -279,6 +280,21 @@ impl State<'_> {
             Err(Errno::AGAIN | Errno::INTR) => {}
             // Nobody has the other end open; its close is seen when reading.
             Err(_) => self.to_ptx.clear(),
+        }
+    }
+}
+
+impl State<'_> {
+    /// Sends what was typed before the escape, unless the container does not take it.
+    fn flush(&mut self, relay: &Relay<'_>) {
+        let patience = Timespec { tv_sec: 1, tv_nsec: 0 };
+        while !self.to_ptx.is_empty() {
+            let mut fds = [PollFd::from_borrowed_fd(relay.ptx, PollFlags::OUT)];
+            match poll(&mut fds, Some(&patience)) {
+                Ok(1..) => self.write_ptx(relay),
+                Err(Errno::INTR) => {}
+                Ok(_) | Err(_) => return,
+            }
         }
     }
 }
