@@ -124,7 +124,7 @@ impl Step {
 
 /// Why a start ended in the child: the step, the item of the plan it was at, and the errno (0 = none belongs to it).
 ///
-/// For hooks `errno` is the wait status of the hook instead, see [`Fault::hook_status`].
+/// For hooks `errno` is the wait status of the hook instead, negated (see [`crate::hook::run`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
     pub step: Step,

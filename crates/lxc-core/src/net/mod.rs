@@ -1,7 +1,7 @@
 //! Network links of a container.
 //!
-//! The order of use: [`plan::plan`] (pure) → [`preflight`] (looks, changes nothing) → clone → [`configure`] (both sides of
-//! every link, from the monitor) → [`Links`] for as long as the container runs → [`Links::teardown`]. [`addresses`] and
+//! The order of use: [`plan::plan`] (pure) → [`preflight()`] (looks, changes nothing) → clone → [`configure`] (both sides of
+//! every link, from the monitor) → [`Links`] for as long as the container runs → [`Links::teardown`]. [`addresses()`] and
 //! [`interfaces`] are what lxc-info and lxc-ls read. Not here: hooks (the caller passes a [`Scripts`]), and anything a
 //! child does between clone and exec besides what [`NetPlan::child_raises_loopback`] and [`NetPlan::needs_netlink`] ask
 //! of it.

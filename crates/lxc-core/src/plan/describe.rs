@@ -50,7 +50,7 @@ impl fmt::Display for StartPlan {
         if self.new_session_keyring {
             match &self.keyring_label {
                 Some(label) => {
-                    list.line(format_args!("new session keyring labelled {:?}", label.label), None)?
+                    list.line(format_args!("new session keyring labelled {:?}", label.label), None)?;
                 }
                 None => list.line(format_args!("new session keyring"), None)?,
             }

@@ -238,10 +238,10 @@ pub fn plan(input: &Input<'_>) -> Result<StartPlan> {
         cgroups,
         network,
         rootfs,
-        hostname: namespaces
-            .owns(Ns::Uts)
-            .then(|| settings.uts_name.as_deref())
-            .flatten()
+        hostname: settings
+            .uts_name
+            .as_deref()
+            .filter(|_| namespaces.owns(Ns::Uts))
             .map(cstring)
             .transpose()?,
         // The value is the raw one: 0 makes a new keyring (config.md row 47).

@@ -72,7 +72,7 @@ pub(super) fn start(prepared: Prepared, listener: OwnedFd) -> Result<Outcome> {
             if orphan == Orphan::Now {
                 reap(child.pidfd.as_fd()).what(|| "reap the monitor's parent")?;
             }
-            outcome(mine, explanation)
+            outcome(&mine, explanation)
         }
     }
 }
@@ -96,8 +96,8 @@ fn fork_again(tree: &Tree) -> bool {
     }
 }
 
-fn outcome(mine: OwnedFd, explanation: OwnedFd) -> Result<Outcome> {
-    let told = state::announce::read_start_result(&mine);
+fn outcome(mine: &OwnedFd, explanation: OwnedFd) -> Result<Outcome> {
+    let told = state::announce::read_start_result(mine);
     if matches!(told, Ok(State::Running)) {
         return Ok(Outcome::Daemonised);
     }

@@ -87,7 +87,7 @@ pub(super) fn spawn(
             tmpfs_size: plan.dev.tmpfs_size.as_deref(),
             nodes: &nodes,
             symlinks: symlinks(&plan.dev),
-            devpts: devpts.as_ref().map(|params| params.as_slice()),
+            devpts: devpts.as_ref().map(<[lxc_child::script::Param<'_>; 5]>::as_slice),
             console,
             tty_dir: plan.dev.tty_dir.as_deref(),
             ttys: plan.dev.ttys,
