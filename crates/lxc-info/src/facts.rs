@@ -54,7 +54,8 @@ impl Facts {
             // The word of the C library for a monitor that does not answer.
             facts.state = Some(state.as_ref().map_or("INVALID STATE", |state| state.name()));
         }
-        let running = !matches!(state, Ok(State::Stopped));
+        // A monitor that does not answer one question is not asked the others.
+        let running = matches!(state, Ok(state) if *state != State::Stopped);
         let pid = match running && (all || args.pid || args.ips) {
             true => container.init_pid().ok().flatten(),
             false => None,

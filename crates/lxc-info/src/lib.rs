@@ -86,6 +86,9 @@ pub fn run(args: Args, ctx: &Ctx) -> anyhow::Result<ExitCode> {
         exit::plain(format_args!("Insufficient privileges to control {}", container.name()));
         return Ok(failure);
     }
+    if let Err(error) = &state {
+        ctx.report_core(error);
+    }
     let facts = Facts::of(&container, &state, &args);
     let out = match args.format.as_str() {
         "json" => serde_json::to_string_pretty(&facts)? + "\n",

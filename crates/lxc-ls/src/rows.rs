@@ -15,6 +15,9 @@ use serde::{Deserialize, Serialize};
 use crate::columns::Column;
 use crate::nested;
 
+/// The state of a container whose monitor does not answer; nothing else is asked of it.
+const UNKNOWN: &str = "UNKNOWN";
+
 /// What the command line asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Wanted {
@@ -40,6 +43,10 @@ pub(crate) struct Needs {
 }
 
 impl Needs {
+    fn any(self) -> bool {
+        self != Needs::default()
+    }
+
     pub(crate) fn of(columns: &[Column]) -> Needs {
         let has = |wanted: &[Column]| columns.iter().any(|column| wanted.contains(column));
         Needs {
@@ -127,7 +134,7 @@ fn row(lxcpath: &Path, name: &str, running: bool, wanted: &Wanted) -> Result<Opt
     let only_frozen = wanted.frozen && !wanted.active;
     let state = match running {
         // A monitor that does not answer has a container to answer for: it is listed, not dropped.
-        true if wanted.needs.state || only_frozen => container.state().map_or("UNKNOWN", State::name),
+        true if wanted.needs.any() || only_frozen => container.state().map_or(UNKNOWN, State::name),
         true => State::Running.name(),
         false => State::Stopped.name(),
     };
@@ -149,7 +156,7 @@ fn row(lxcpath: &Path, name: &str, running: bool, wanted: &Wanted) -> Result<Opt
         unprivileged: settings.is_some_and(|settings| !settings.idmap.is_empty()),
         nested: Vec::new(),
     };
-    if running && state != State::Stopped.name() {
+    if running && state != State::Stopped.name() && state != UNKNOWN {
         ask(&container, &mut row, wanted, lxcpath);
     }
     Ok(Some(row))
