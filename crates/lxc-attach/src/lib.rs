@@ -8,6 +8,7 @@ use std::fs::OpenOptions;
 use std::io::{IsTerminal, stderr, stdin, stdout};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -17,6 +18,7 @@ use lxc_conf::model::Arch;
 use lxc_core::attach::{
     self, Elevated, ElevatedSet, EnvPolicy, Environment, Namespaces, Program, Reexec, Request, Terminal,
 };
+use lxc_core::container::default_lxcpath;
 use lxc_core::{Container, ErrorKind};
 
 /// The options of `lxc-attach`.
@@ -82,15 +84,15 @@ pub fn run(args: Args, ctx: &Ctx) -> anyhow::Result<ExitCode> {
     if args.context.is_some() && elevation(&args).contains(Elevated::Lsm) {
         return Err(usage_error("Cannot combine elevated LSM privileges while requesting LSM profile"));
     }
-    let container = match Container::open(ctx.name(), ctx.lxcpath(), ctx.rcfile()) {
-        Ok(container) => container,
-        Err(error) => return Ok(ctx.open_failed(&error, &[])),
-    };
-    if container.config().is_none_or(|config| config.settings().idmap.is_empty()) {
+    if !mentions_id_map(ctx) {
         // Root in there is root here and could reach this program's file. Earlier than `Reexec::IfExposed` would do it,
         // and so with less done twice.
         attach::seal_self()?;
     }
+    let container = match Container::open(ctx.name(), ctx.lxcpath(), ctx.rcfile()) {
+        Ok(container) => container,
+        Err(error) => return Ok(ctx.open_failed(&error, &[])),
+    };
     let request = request(args, ctx, &container)?;
     let attached = match attach::run(&request) {
         Ok(attached) => attached,
@@ -113,6 +115,15 @@ pub fn run(args: Args, ctx: &Ctx) -> anyhow::Result<ExitCode> {
     }
     let code = attached.wait()?.shell_code();
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(exit::FAILURE)))
+}
+
+/// Whether the container may turn out to have a user namespace. A guess that costs little; `Reexec::IfExposed` knows.
+fn mentions_id_map(ctx: &Ctx) -> bool {
+    let lxcpath = ctx.lxcpath().map_or_else(default_lxcpath, Path::to_path_buf);
+    let own = lxcpath.join(ctx.name()).join("config");
+    let text = std::fs::read(ctx.rcfile().unwrap_or(&own)).unwrap_or_default();
+    let word = b"idmap";
+    text.windows(word.len()).any(|window| window == word)
 }
 
 fn elevation(args: &Args) -> ElevatedSet {
