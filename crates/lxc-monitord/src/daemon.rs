@@ -62,7 +62,10 @@ impl Daemon {
         let rundir = paths::runtime_dir()
             .ok_or_else(|| Error::new(ErrorKind::Permission, "there is no runtime directory to use"))?;
         let address = paths::monitor_socket(lxcpath).ok_or_else(|| {
-            Error::new(ErrorKind::Unsupported, format!("path {} is too long to be monitored", lxcpath.display()))
+            Error::new(
+                ErrorKind::Unsupported,
+                format!("path {} is too long to be monitored", lxcpath.display()),
+            )
         })?;
         let quiet = Mask::of(&[SIGHUP, SIGINT, SIGTERM]);
         set_mask(quiet).what(|| "block signals")?;
@@ -160,7 +163,8 @@ impl Daemon {
         let rest = self.pending.split_off(whole);
         let messages = std::mem::replace(&mut self.pending, rest);
         for message in messages.chunks_exact(LxcMsg::SIZE) {
-            self.clients.retain(|client| matches!(send(client, message, &[], false, Wait::No), Ok(LxcMsg::SIZE)));
+            self.clients
+                .retain(|client| matches!(send(client, message, &[], false, Wait::No), Ok(LxcMsg::SIZE)));
         }
         Ok(())
     }

@@ -26,8 +26,13 @@ lxc-monitor starts this program when it needs it; there is no need to run it by 
 #[derive(Debug, PartialEq, Eq)]
 enum Wanted {
     /// Tell the descriptor when listening; end when nobody listens any more.
-    OnDemand { lxcpath: PathBuf, sync: i32 },
-    Persistent { lxcpath: Option<PathBuf> },
+    OnDemand {
+        lxcpath: PathBuf,
+        sync: i32,
+    },
+    Persistent {
+        lxcpath: Option<PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -48,7 +53,9 @@ fn main() -> ExitCode {
 fn read(words: &[OsString]) -> Option<Wanted> {
     match words {
         [daemon] if daemon == "--daemon" => Some(Wanted::Persistent { lxcpath: None }),
-        [daemon, lxcpath] if daemon == "--daemon" => Some(Wanted::Persistent { lxcpath: Some(lxcpath.into()) }),
+        [daemon, lxcpath] if daemon == "--daemon" => {
+            Some(Wanted::Persistent { lxcpath: Some(lxcpath.into()) })
+        }
         [lxcpath, sync] if !lxcpath.as_bytes().starts_with(b"-") => {
             let sync = sync.to_str()?.parse().ok().filter(|fd| *fd > 2)?;
             Some(Wanted::OnDemand { lxcpath: lxcpath.into(), sync })
@@ -62,7 +69,9 @@ fn run(wanted: Wanted) -> lxc_core::Result<()> {
         Wanted::OnDemand { lxcpath, sync } => {
             (lxcpath, Lifetime::WhileWatched, lxc_sys::fd::adopt(sync).ok())
         }
-        Wanted::Persistent { lxcpath } => (lxcpath.unwrap_or_else(default_lxcpath), Lifetime::Unlimited, None),
+        Wanted::Persistent { lxcpath } => {
+            (lxcpath.unwrap_or_else(default_lxcpath), Lifetime::Unlimited, None)
+        }
     };
     let mut daemon = Daemon::start(&lxcpath, lifetime)?;
     if let Some(sync) = sync {
@@ -85,7 +94,9 @@ mod tests {
         assert_eq!(words(&["/p", "4"]), Some(Wanted::OnDemand { lxcpath: "/p".into(), sync: 4 }));
         assert_eq!(words(&["--daemon"]), Some(Wanted::Persistent { lxcpath: None }));
         assert_eq!(words(&["--daemon", "/p"]), Some(Wanted::Persistent { lxcpath: Some("/p".into()) }));
-        for wrong in [&[][..], &["/p"], &["/p", "x"], &["/p", "1"], &["--help", "4"], &["--daemon", "/p", "x"]] {
+        for wrong in
+            [&[][..], &["/p"], &["/p", "x"], &["/p", "1"], &["--help", "4"], &["--daemon", "/p", "x"]]
+        {
             assert_eq!(words(wrong), None, "{wrong:?}");
         }
     }

@@ -7,7 +7,7 @@
 use anyhow::{Context, Result};
 
 /// Turns a page's source into man(7) text.
-pub fn to_roff(title: &str, section: &str, text: &str) -> Result<String> {
+pub(crate) fn to_roff(title: &str, section: &str, text: &str) -> Result<String> {
     let summary = text
         .lines()
         .next()

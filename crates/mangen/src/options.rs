@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Command;
 
 /// The tool's own options, then the common ones, as man(7) text with their headings.
-pub fn section(command: &Command) -> Result<String> {
+pub(crate) fn section(command: &Command) -> Result<String> {
     let mut bytes = Vec::new();
     clap_mangen::Man::new(command.clone()).render_options_section(&mut bytes)?;
     let text = String::from_utf8(bytes)?;
