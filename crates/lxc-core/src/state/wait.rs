@@ -12,6 +12,11 @@ use crate::error::{Error, ErrorKind, Result};
 /// How often a container that does not run is looked at again.
 const RETRY: Duration = Duration::from_millis(100);
 
+/// How often a socket that hangs up is asked again, and the pause before that: ten seconds in all, so that a foreign
+/// program behind the name cannot hold the caller for ever.
+const HANG_UPS: u32 = 2000;
+const HANG_UP_PAUSE: Duration = Duration::from_millis(5);
+
 /// Waits until the container is in one of `states` and returns which.
 ///
 /// - Units:  `None` = for ever, zero = do not wait.
@@ -20,6 +25,7 @@ const RETRY: Duration = Duration::from_millis(100);
 pub fn wait(client: &Client, states: StateSet, timeout: Option<Duration>) -> Result<State> {
     let deadline = timeout.map(|timeout| Instant::now() + timeout);
     let left = || deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    let mut hung_up = 0;
     loop {
         match client.add_state_client(states.interest()) {
             Ok(StateWait::Now(state)) => return Ok(state),
@@ -35,6 +41,17 @@ pub fn wait(client: &Client, states: StateSet, timeout: Option<Duration>) -> Res
                         "container stopped while waiting for another state",
                     )),
                 };
+            }
+            // A monitor that is putting its container away hangs up on new clients; until its socket refuses, there is
+            // still something to put away, and a lxc-destroy that comes next would find the container running.
+            Err(error)
+                if error.kind() == ErrorKind::NotRunning
+                    && error.errno().is_none()
+                    && hung_up < HANG_UPS
+                    && left().is_none_or(|left| !left.is_zero()) =>
+            {
+                hung_up += 1;
+                std::thread::sleep(HANG_UP_PAUSE);
             }
             Err(error) if error.kind() == ErrorKind::NotRunning => {
                 if states.contains(State::Stopped) {
