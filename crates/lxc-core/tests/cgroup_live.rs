@@ -176,7 +176,7 @@ fn a_whole_life() {
             "{}",
             dir.display()
         );
-        assert!(dir.join("lxc.pivot").exists(), "the pivot stays: {}", dir.display());
+        assert!(!dir.exists(), "nothing was there before, so nothing stays: {}", dir.display());
     }
 }
 

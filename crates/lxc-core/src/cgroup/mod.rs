@@ -3,8 +3,10 @@
 //! `survey()` → `Layout`; `plan()` → `CgroupPlan`; `Tree` carries it out and takes it back. `limit`, `freezer` and
 //! `stats` work on one directory fd of a running container. No global state, nothing happens at load time.
 
+mod apply;
 mod cpulist;
 pub mod devices;
+mod dirs;
 mod file;
 pub mod freezer;
 pub mod layout;

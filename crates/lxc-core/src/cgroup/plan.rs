@@ -58,6 +58,8 @@ pub struct CgroupWrite {
     pub file: String,
     pub value: String,
     pub origin: Origin,
+    /// A refusal is only worth a warning: the setting was written for v1 and put into v2's words.
+    pub translated: bool,
 }
 
 /// How device access is restricted.
@@ -349,8 +351,21 @@ impl CgroupPlan {
                         self.notices.push(format!("{origin}: {from} is ignored: lxc.cgroup2.{file} is set"));
                         continue;
                     }
+                    let controller = controller_of(&file);
+                    if !self.hierarchies.get(unified).is_some_and(|h| h.has(controller)) {
+                        self.notices.push(format!(
+                            "{origin}: {from} is ignored: the {controller} controller is not available on cgroup2 here"
+                        ));
+                        continue;
+                    }
                     self.notices.push(format!("{origin}: {from} is applied as cgroup2 {file} = {value}"));
-                    self.writes.push(CgroupWrite { hierarchy: unified, file, value, origin });
+                    self.writes.push(CgroupWrite {
+                        hierarchy: unified,
+                        file,
+                        value,
+                        origin,
+                        translated: true,
+                    });
                 }
                 Translated::Dropped { origin, from, why } => {
                     self.notices.push(format!("{origin}: {from} is ignored: {why}"));
@@ -453,6 +468,7 @@ impl CgroupPlan {
             file: setting.file.clone(),
             value: setting.value.clone(),
             origin: setting.origin.clone(),
+            translated: false,
         });
     }
 }

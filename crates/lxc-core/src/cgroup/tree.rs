@@ -8,15 +8,15 @@
 use std::cell::OnceCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use lxc_conf::model::Origin;
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
+use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-use super::devices::{DeviceList, DeviceRule, ResolvedRule};
+use super::apply::DeviceProgram;
+use super::dirs::{IsolatedCpus, Taken, make_one, make_path, missing_parents};
 use super::layout::{Hierarchy, LayoutKind, Version};
-use super::limit::{controller_of, explain};
-use super::plan::{CgroupName, CgroupPlan, DeviceSetup};
+use super::limit::controller_of;
+use super::plan::{CgroupName, CgroupPlan};
 use super::{file, prune};
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 
@@ -48,7 +48,7 @@ impl Node {
         self.inner.as_ref().or(self.limit.as_ref())
     }
 
-    fn describe(&self, below: &str) -> String {
+    pub(super) fn describe(&self, below: &str) -> String {
         self.hierarchy.base_dir().join(below).display().to_string()
     }
 }
@@ -63,15 +63,8 @@ pub struct Tree {
     /// Chosen names, once made.
     pub(super) monitor: Option<String>,
     pub(super) payload: Option<String>,
-    devices: Option<DeviceProgram>,
+    pub(super) devices: Option<DeviceProgram>,
     pub(super) device_support: OnceCell<bool>,
-}
-
-/// The device program of the unified cgroup and the list it was made from.
-#[derive(Debug)]
-struct DeviceProgram {
-    list: DeviceList,
-    program: OwnedFd,
 }
 
 impl Tree {
@@ -240,91 +233,6 @@ impl Tree {
             entries.push(entry);
         }
         Ok(entries)
-    }
-
-    /// Writes every limit except device rules, in config order.
-    ///
-    /// - Context: before the workload runs; after `create_payload`.
-    /// - Errors: the first refused value, with its config line.
-    pub fn apply_limits(&self) -> Result<()> {
-        for write in &self.plan.writes {
-            self.write_limit(write.hierarchy, &write.file, &write.value, &write.origin)?;
-        }
-        Ok(())
-    }
-
-    /// Puts the device rules in force.
-    ///
-    /// - Context: after the child has made its device nodes.
-    /// - Errors: `Permission` when the program needs more privilege than the caller has.
-    pub fn apply_devices(&mut self) -> Result<()> {
-        match &self.plan.devices {
-            DeviceSetup::Open => Ok(()),
-            DeviceSetup::Files { hierarchy, rules } => {
-                for planned in rules {
-                    let (file, value) = resolve(&planned.rule, &planned.origin)?.v1_write();
-                    self.write_limit(*hierarchy, file, &value, &planned.origin)?;
-                }
-                Ok(())
-            }
-            DeviceSetup::Program { start, rules } => {
-                let mut list = DeviceList::new(*start);
-                for planned in rules {
-                    list.apply(&resolve(&planned.rule, &planned.origin)?);
-                }
-                let origin = rules.first().map(|planned| planned.origin.clone()).unwrap_or_default();
-                self.install(list).map_err(|error| error.at(&origin))
-            }
-        }
-    }
-
-    /// Adds one device rule to a running container (`lxc-cgroup … devices.allow`, command 14).
-    pub fn add_device_rule(&mut self, rule: &DeviceRule) -> Result<()> {
-        let resolved = resolve(rule, &Origin::default())?;
-        let v1 = self
-            .nodes
-            .iter()
-            .position(|node| node.hierarchy.version == Version::V1 && node.hierarchy.has("devices"));
-        if let Some(hierarchy) = v1 {
-            let (file, value) = resolved.v1_write();
-            return self.write_limit(hierarchy, file, &value, &Origin::default());
-        }
-        let mut list = match &self.devices {
-            Some(current) => current.list.clone(),
-            // COMPAT: a first rule on cgroup2 starts an allowlist.
-            None => DeviceList::new(super::devices::ListDefault::Deny),
-        };
-        list.apply(&resolved);
-        self.install(list)
-    }
-
-    /// Gives the payload's cgroups to the container's root.
-    ///
-    /// COMPAT: as the original, the owner stays the starter and the group becomes the container root's, with group write.
-    ///
-    /// - Shape: host ids.
-    /// - Context: needs CAP_CHOWN over both ids; an unprivileged starter runs it in a user namespace that maps both, with
-    ///   ids as seen there. Allocation and errors are those of an ordinary process.
-    pub fn chown(&self, uid: u32, gid: u32) -> Result<()> {
-        let delegated = delegated_files();
-        for node in &self.nodes {
-            let Some(dir) = node.payload() else { continue };
-            let name = self.processes_name();
-            let files: Vec<&str> = match node.hierarchy.version {
-                Version::V1 => vec!["tasks", "cgroup.procs"],
-                Version::V2 => delegated.iter().map(String::as_str).collect(),
-            };
-            let what = |file: &str| format!("hand {}/{file} to gid {gid}", node.describe(&name));
-            change_owner(dir, ".", uid, gid, 0o775).what(|| what(""))?;
-            for file in files {
-                match change_owner(dir, file, uid, gid, 0o664) {
-                    // The list names files of controllers that may not be enabled here.
-                    Ok(()) | Err(Errno::NOENT) => {}
-                    Err(errno) => return Err(Error::kernel(errno, what(file))),
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Kills every process in the payload's cgroups: by `cgroup.kill` where there is one, else pid by pid until none is
@@ -535,148 +443,9 @@ impl Tree {
         Ok(())
     }
 
-    fn write_limit(&self, hierarchy: usize, name: &str, value: &str, origin: &Origin) -> Result<()> {
-        let Some(node) = self.nodes.get(hierarchy) else {
-            return Err(Error::new(ErrorKind::Internal, "cgroup setting without a hierarchy"));
-        };
-        let Some(dir) = &node.limit else {
-            return Err(Error::new(ErrorKind::Internal, "limit the payload's cgroup before it was made"));
-        };
-        file::write(dir, name, value.as_bytes()).map_err(|errno| {
-            let path = node.describe(self.payload.as_deref().unwrap_or_default());
-            explain(errno, format!("write `{value}` to {path}/{name}"), name).at(origin)
-        })?;
-        tracing::debug!("set {name} to {value}");
-        Ok(())
-    }
-
-    /// Loads the program of `list` and puts it in the place of the current one.
-    fn install(&mut self, list: DeviceList) -> Result<()> {
-        let dir = match self.unified().and_then(|node| node.limit.as_ref()) {
-            Some(dir) => dir,
-            None => {
-                return Err(Error::new(
-                    ErrorKind::Unsupported,
-                    "device rules need the devices controller or cgroup2",
-                ));
-            }
-        };
-        let program = lxc_sys::bpf::load_device_program(&list.program())
-            .what(|| "load the device program of the cgroup")
-            .map_err(|error| match error.errno() {
-                Some(Errno::PERM | Errno::ACCESS) => error.with_kind(ErrorKind::Permission).cure(
-                    "device rules on cgroup2 need real root; clear lxc.cgroup2.devices.allow and .deny",
-                ),
-                _ => error,
-            })?;
-        // bpf(2) wants a real open file, not an O_PATH one, up to Linux 6.12.
-        let cgroup =
-            file::open(dir, ".", OFlags::RDONLY | OFlags::DIRECTORY).what(|| "open the payload's cgroup")?;
-        let replaced = self.devices.as_ref().map(|current| &current.program);
-        lxc_sys::bpf::attach_device_program(&cgroup, &program, replaced)
-            .what(|| "attach the device program to the cgroup")?;
-        self.devices = Some(DeviceProgram { list, program });
-        Ok(())
-    }
-
     /// The layout word of the command socket.
     pub fn kind(&self) -> LayoutKind {
         self.plan.kind
-    }
-}
-
-/// What to do when the last component of a new cgroup's path exists.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Taken {
-    Refuse,
-    Reuse,
-}
-
-/// The directories above `path` that do not exist, shallow ones first.
-fn missing_parents(base: &OwnedFd, path: &str) -> Vec<String> {
-    path.match_indices('/')
-        .map(|(end, _)| path.get(..end).unwrap_or_default())
-        .filter(|parent| {
-            !parent.is_empty()
-                && rustix::fs::accessat(base, *parent, rustix::fs::Access::EXISTS, AtFlags::empty()).is_err()
-        })
-        .map(str::to_owned)
-        .collect()
-}
-
-/// Makes `path` below `base`; components above the last one may exist.
-fn make_path(
-    base: &OwnedFd,
-    hierarchy: &Hierarchy,
-    path: &str,
-    taken: Taken,
-    isolated: &IsolatedCpus,
-) -> std::result::Result<OwnedFd, Errno> {
-    let Some((parents, last)) = path.rsplit_once('/') else {
-        return make_one(base, hierarchy, path, taken, isolated);
-    };
-    let mut parent: Option<OwnedFd> = None;
-    for part in parents.split('/').filter(|part| !part.is_empty()) {
-        let above = parent.as_ref().unwrap_or(base);
-        parent = Some(make_one(above, hierarchy, part, Taken::Reuse, isolated)?);
-    }
-    make_one(parent.as_ref().unwrap_or(base), hierarchy, last, taken, isolated)
-}
-
-fn make_one(
-    parent: &OwnedFd,
-    hierarchy: &Hierarchy,
-    name: &str,
-    taken: Taken,
-    isolated: &IsolatedCpus,
-) -> std::result::Result<OwnedFd, Errno> {
-    let made = match rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o755)) {
-        Ok(()) => true,
-        Err(Errno::EXIST) if taken == Taken::Reuse => false,
-        Err(errno) => return Err(errno),
-    };
-    let prepared = file::open_dir(parent, name).and_then(|fd| {
-        if made && hierarchy.version == Version::V1 && hierarchy.has("cpuset") {
-            inherit_cpuset(parent, &fd, isolated)?;
-        }
-        Ok(fd)
-    });
-    if prepared.is_err() && made {
-        // The cgroup is empty and nobody knows of it yet.
-        let _ = rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR);
-    }
-    prepared
-}
-
-/// A v1 cpuset cgroup starts without CPUs and memory nodes and takes no process until it has some.
-fn inherit_cpuset(
-    parent: &OwnedFd,
-    child: &OwnedFd,
-    isolated: &IsolatedCpus,
-) -> std::result::Result<(), Errno> {
-    if file::read(parent, "cgroup.clone_children")?.trim() == "1" {
-        return Ok(());
-    }
-    let cpus = file::read(parent, "cpuset.cpus")?;
-    let cpus = isolated.removed_from(cpus.trim());
-    file::write(child, "cpuset.cpus", cpus.as_bytes())?;
-    let mems = file::read(parent, "cpuset.mems")?;
-    file::write(child, "cpuset.mems", mems.trim().as_bytes())?;
-    // Cgroups made below it (by a container's own manager) inherit by themselves.
-    file::write(child, "cgroup.clone_children", b"1")
-}
-
-/// The CPUs kept free of ordinary load by `isolcpus=`; read once, when first needed.
-#[derive(Default)]
-struct IsolatedCpus(OnceCell<String>);
-
-impl IsolatedCpus {
-    fn removed_from(&self, cpus: &str) -> String {
-        let isolated = self.0.get_or_init(|| {
-            let path = std::path::Path::new("/sys/devices/system/cpu/isolated");
-            super::layout::read_text(path).map(|text| text.trim().to_owned()).unwrap_or_default()
-        });
-        super::cpulist::without(cpus, isolated)
     }
 }
 
@@ -708,33 +477,6 @@ fn move_into(
         (Version::V2, true) => file::write(dir, "cgroup.procs", b"0"),
         _ => file::write(dir, "cgroup.procs", pid.as_raw_nonzero().to_string().as_bytes()),
     }
-}
-
-fn change_owner(dir: &OwnedFd, name: &str, uid: u32, gid: u32, mode: u32) -> std::result::Result<(), Errno> {
-    rustix::fs::chownat(
-        dir,
-        name,
-        Some(Uid::from_raw(uid)),
-        Some(Gid::from_raw(gid)),
-        AtFlags::SYMLINK_NOFOLLOW,
-    )?;
-    rustix::fs::chmodat(dir, name, Mode::from_raw_mode(mode), AtFlags::empty())
-}
-
-/// The files a v2 cgroup's new owner must be able to write.
-fn delegated_files() -> Vec<String> {
-    let known = super::layout::read_text(std::path::Path::new("/sys/kernel/cgroup/delegate"));
-    match known {
-        Ok(text) => text.split_whitespace().map(str::to_owned).collect(),
-        // Until Linux 4.15 is the floor.
-        Err(_) => ["cgroup.procs", "cgroup.threads", "cgroup.subtree_control"].map(str::to_owned).to_vec(),
-    }
-}
-
-fn resolve(rule: &DeviceRule, origin: &Origin) -> Result<ResolvedRule> {
-    rule.resolve()
-        .what(|| format!("look up the device of the rule `{rule}`"))
-        .map_err(|error| error.at(origin))
 }
 
 fn cannot_create(errno: Errno, path: &str, version: Version) -> Error {

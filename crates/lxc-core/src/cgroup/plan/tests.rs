@@ -168,6 +168,20 @@ fn v1_keys_on_a_v2_host_are_translated_with_a_notice() {
 }
 
 #[test]
+fn a_translated_key_needs_the_controller_but_does_not_insist() {
+    let settings = Settings {
+        cgroup1: vec![set("memory.limit_in_bytes", "1G", 1), set("pids.max", "9", 2)],
+        ..Settings::default()
+    };
+    let mut layout = layout(LayoutKind::Unified);
+    layout.hierarchies[0].controllers.retain(|controller| controller != "memory");
+    let plan = make(&settings, &layout).expect("plan");
+    assert_eq!(plan.writes.len(), 1);
+    assert!(plan.writes[0].translated && plan.writes[0].file == "pids.max");
+    assert!(plan.notices[0].contains("memory controller is not available"), "{}", plan.notices[0]);
+}
+
+#[test]
 fn v2_keys_need_the_unified_hierarchy_to_have_the_controller() {
     let settings = Settings {
         cgroup2: vec![set("memory.max", "1G", 1), set("hugetlb.2MB.max", "0", 2)],
