@@ -1,6 +1,12 @@
 //! lxc-attach on containers that the original runs: exit codes, environment, identity, terminals, namespaces.
 //!
 //! Needs root and the distribution's lxc. Where the original's behaviour is the measure, both are run and compared.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test: what cannot go on shall fail"
+)]
 
 use std::path::Path;
 use std::time::Duration;
@@ -481,4 +487,54 @@ fn on_a_pure_cgroup2_host_the_process_is_born_in_the_leaf() {
     assert!(text.contains("CLONE_INTO_CGROUP"), "{text}");
     // A kernel that cannot do that: the process moves itself before it is anything of the container's.
     assert_eq!(traced(&["-e", "inject=clone3:error=E2BIG:when=1"]), reference);
+}
+
+/// A supervisor that lets every call it is asked about seem to succeed; counts what it was asked.
+fn supervisor(path: &Path) -> std::sync::Arc<std::sync::atomic::AtomicUsize> {
+    use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketType};
+    let count = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).unwrap();
+    rustix::net::bind(&socket, &SocketAddrUnix::new(path).unwrap()).unwrap();
+    rustix::net::listen(&socket, 5).unwrap();
+    let counter = count.clone();
+    std::thread::spawn(move || {
+        while let Ok(connection) = rustix::net::accept(&socket) {
+            let counter = counter.clone();
+            std::thread::spawn(move || {
+                let mut bytes = [0; 4096];
+                while let Ok((length @ 1.., _)) =
+                    rustix::net::recv(&connection, &mut bytes, RecvFlags::empty())
+                {
+                    counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                    // The request comes with an answer that says "0", and goes back as it is.
+                    let _ = rustix::net::send(&connection, &bytes[..length], SendFlags::NOSIGNAL);
+                }
+            });
+        }
+    });
+    count
+}
+
+#[test]
+fn calls_of_an_attached_process_reach_the_container_s_supervisor() {
+    let guest = Guest::build("attachnotify").subject(Subject::Theirs).make();
+    // Not below the container's directory: the socket outlives the container.
+    let socket = std::env::temp_dir().join(format!("attach-supervisor-{}", std::process::id()));
+    let policy = guest.dir().join("policy");
+    std::fs::write(&policy, "2\ndenylist\n[all]\nmkdir notify\n").unwrap();
+    let asked = supervisor(&socket);
+    guest.append(&format!(
+        "lxc.seccomp.profile = {}\nlxc.seccomp.notify.proxy = unix:{}",
+        policy.display(),
+        socket.display()
+    ));
+    guest.start();
+    let before = asked.load(std::sync::atomic::Ordering::SeqCst);
+    // The supervisor says it was made, and it was not.
+    let run = ours(&guest)
+        .args(["--", "/bin/sh", "-c", "mkdir /made && ls -d /made"])
+        .limit(Duration::from_secs(10));
+    let _ = run.done().exits(1).says("No such file or directory");
+    assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), before + 1);
+    std::fs::remove_file(&socket).unwrap();
 }

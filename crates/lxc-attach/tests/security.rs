@@ -1,6 +1,12 @@
 //! What a hostile container may not get out of an attach: the host's program file, descriptors, terminal, procfs.
 //!
 //! Needs root, the distribution's lxc, strace, and a C compiler for the thief.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test: what cannot go on shall fail"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;

@@ -1,6 +1,12 @@
 //! lxc-console on containers that the original runs: banner, keys, sizes, ends, refusals.
 //!
 //! Needs root and the distribution's lxc.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test: what cannot go on shall fail"
+)]
 
 use std::process::Stdio;
 use std::time::Duration;

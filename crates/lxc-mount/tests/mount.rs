@@ -1,6 +1,12 @@
 //! lxc-mount on containers that the original runs: mounting, options, lists, unmounting, and what must not work.
 //!
 //! Needs root and the distribution's lxc.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test: what cannot go on shall fail"
+)]
 
 use std::path::PathBuf;
 
