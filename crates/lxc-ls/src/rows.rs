@@ -6,10 +6,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use lxc_core::Container;
 use lxc_core::container::{Addresses, OpenError};
 use lxc_core::select::{self, Pattern, Sockets};
 use lxc_core::state::State;
+use lxc_core::{Container, ErrorKind};
 use serde::{Deserialize, Serialize};
 
 use crate::columns::Column;
@@ -17,6 +17,8 @@ use crate::nested;
 
 /// The state of a container whose monitor does not answer; nothing else is asked of it.
 const UNKNOWN: &str = "UNKNOWN";
+/// The state of a container whose monitor does not talk to us.
+const DENIED: &str = "-";
 
 /// What the command line asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,9 +95,6 @@ pub(crate) fn collect(
         Some(Ok(pattern)) => Some(pattern),
         Some(Err(_)) => return Ok(Vec::new()),
     };
-    if wanted.stopped && (wanted.active || wanted.running || wanted.frozen) {
-        return Ok(Vec::new());
-    }
     let active: BTreeSet<String> = select::active_among(sockets, lxcpath).into_iter().collect();
     let only_active = wanted.active || wanted.running || wanted.frozen;
     let candidates = if only_active { Vec::new() } else { select::candidates(lxcpath)? };
@@ -107,7 +106,7 @@ pub(crate) fn collect(
     for name in names {
         let matches = pattern.as_ref().is_none_or(|pattern| pattern.matches(name));
         let running = active.contains(name);
-        if !matches || (wanted.stopped && running) {
+        if !matches {
             continue;
         }
         match row(lxcpath, name, running, wanted) {
@@ -132,13 +131,18 @@ fn row(lxcpath: &Path, name: &str, running: bool, wanted: &Wanted) -> Result<Opt
     }
     // COMPAT: a frozen container counts as running, and with `--active` being frozen is not asked for.
     let only_frozen = wanted.frozen && !wanted.active;
+    // COMPAT: a container whose monitor does not talk to us counts as stopped, which only others than root can meet.
+    let may_be_denied = (wanted.running || wanted.stopped) && !rustix::process::geteuid().is_root();
     let state = match running {
-        // A monitor that does not answer has a container to answer for: it is listed, not dropped.
-        true if wanted.needs.any() || only_frozen => container.state().map_or(UNKNOWN, State::name),
+        true if wanted.needs.any() || only_frozen || may_be_denied => shown(container.state()),
         true => State::Running.name(),
         false => State::Stopped.name(),
     };
-    if only_frozen && state != State::Frozen.name() {
+    let runs = running && state != DENIED;
+    let unwanted = (only_frozen && state != State::Frozen.name())
+        || (wanted.running && !runs)
+        || (wanted.stopped && runs);
+    if unwanted {
         return Ok(None);
     }
     let mut row = Row {
@@ -156,10 +160,19 @@ fn row(lxcpath: &Path, name: &str, running: bool, wanted: &Wanted) -> Result<Opt
         unprivileged: settings.is_some_and(|settings| !settings.idmap.is_empty()),
         nested: Vec::new(),
     };
-    if running && state != State::Stopped.name() && state != UNKNOWN {
+    if running && ![State::Stopped.name(), UNKNOWN, DENIED].contains(&state) {
         ask(&container, &mut row, wanted, lxcpath);
     }
     Ok(Some(row))
+}
+
+/// The word for an answer. A monitor that does not answer has a container to answer for: it is listed, not dropped.
+fn shown(state: lxc_core::Result<State>) -> &'static str {
+    match state {
+        Ok(state) => state.name(),
+        Err(error) if error.kind() == ErrorKind::Permission => DENIED,
+        Err(_) => UNKNOWN,
+    }
 }
 
 /// What only a running container knows. A question it does not answer leaves its cell empty.
