@@ -2,7 +2,13 @@
 //!
 //! Every monitor is a process of its own: this program again, running `as_monitor`. Clients of other users are, too
 //! (`as_client`); those parts need root, say so and pass otherwise.
-#![allow(clippy::panic, clippy::print_stdout, clippy::unwrap_used, clippy::zombie_processes, reason = "a test")]
+#![allow(
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::zombie_processes,
+    reason = "a test"
+)]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};

@@ -257,10 +257,13 @@ impl Console {
         Ok(bytes)
     }
 
-    /// The container has ended: what the ring buffer still holds replaces the log file, cut to `lxc.console.size`.
+    /// The container has ended: what is left is shown, and what the ring buffer still holds replaces the log file, cut to `lxc.console.size`.
     ///
     /// COMPAT: with `lxc.console.size` unset the original empties the file here; we leave it alone.
     pub fn finish(&mut self) {
+        if let Some(peer) = &mut self.peer {
+            peer.flush();
+        }
         let (Some(ring), Some(logfile)) = (&mut self.ring, &mut self.logfile) else { return };
         if ring.is_empty() || !logfile.is_limited() {
             return;
@@ -287,12 +290,8 @@ impl Console {
                 _ => break,
             }
         }
-        let Endpoints { peer, loan, .. } = self.endpoints();
-        let queues = self.queues();
-        for (fd, queue) in [(peer, queues.peer), (loan, queues.loan)] {
-            if let (Some(fd), Some(queue)) = (fd, queue) {
-                let _ = queue.write_to(fd.as_fd());
-            }
+        if let Some(loan) = &mut self.loan {
+            let _ = loan.output.write_to(loan.pts.as_fd());
         }
     }
 }

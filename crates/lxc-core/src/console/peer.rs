@@ -5,11 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lxc_sys::tty;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::termios::Termios;
 
 use super::Queue;
 use crate::error::{Result, ResultExt};
+
+/// How long a terminal may take nothing before the rest of the output is given up.
+const PATIENCE: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 
 #[derive(Debug)]
 pub(super) struct Peer {
@@ -37,9 +41,29 @@ impl Peer {
     }
 }
 
+impl Peer {
+    /// Shows everything that is left, as long as the terminal takes something within `PATIENCE`.
+    ///
+    /// A container that prints and ends would otherwise lose its last words to a slow terminal.
+    pub(super) fn flush(&mut self) {
+        loop {
+            let before = self.output.len();
+            if self.output.write_to(self.fd.as_fd()).is_err() || self.output.is_empty() {
+                return;
+            }
+            let mut fds = [PollFd::new(&self.fd, PollFlags::OUT)];
+            let ready = rustix::io::retry_on_intr(|| poll(&mut fds, Some(&PATIENCE)));
+            let hung_up =
+                fds.first().is_none_or(|fd| fd.revents().intersects(PollFlags::HUP | PollFlags::ERR));
+            if ready != Ok(1) || (hung_up && self.output.len() == before) {
+                return;
+            }
+        }
+    }
+}
+
 impl Drop for Peer {
     fn drop(&mut self) {
-        let _ = self.output.write_to(self.fd.as_fd());
         if let Some(before) = &self.before {
             // A terminal that is gone needs no mode.
             let _ = tty::restore(self.fd.as_fd(), before);

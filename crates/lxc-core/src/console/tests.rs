@@ -162,3 +162,32 @@ fn the_peer_gets_its_mode_back() {
     drop(console);
     assert!(canonical());
 }
+
+#[test]
+fn a_slow_peer_gets_the_last_words_and_a_dead_one_is_not_waited_for() {
+    let host = Pty::on_host().unwrap();
+    tty::make_raw(host.pts.as_ref().unwrap().as_fd()).unwrap();
+    let mut console = Console::new(Pty::on_host().unwrap(), &model::Console::default()).unwrap();
+    console.connect_peer(&host.name).unwrap();
+    let text: Vec<u8> = (0..60_000u32).map(|number| b'a' + (number % 26) as u8).collect();
+    console.output(&text);
+    let ptx = Arc::clone(&host.ptx);
+    let reader = std::thread::spawn(move || {
+        let mut got = Vec::new();
+        let mut buffer = [0; 1000];
+        while got.len() < 60_000 {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+            let read = rustix::io::read(&*ptx, &mut buffer).unwrap();
+            got.extend_from_slice(&buffer[..read]);
+        }
+        got
+    });
+    console.finish();
+    assert_eq!(reader.join().unwrap(), text);
+
+    console.output(&text);
+    drop(host);
+    let started = std::time::Instant::now();
+    console.finish();
+    assert!(started.elapsed() < std::time::Duration::from_secs(2));
+}
