@@ -463,8 +463,11 @@ fn keys_read_as_in_the_original() {
     for case in &cases {
         let (theirs, ours) = (path.theirs(&case.text, &case.key), path.ours(&case.text, &case.key));
         let listed = DIFFERENT.iter().find(|(k, v, _)| *k == case.key && (*v == case.value || *v == "*"));
+        // A build for another prefix has another default.
+        let moved = case.key == "lxc.rootfs.mount" && format!("{ours:?}").contains(lxc_conf::ROOTFS_MOUNT);
         match (theirs == ours, listed) {
             (true, _) => {}
+            (false, None) if moved => {}
             (false, Some(entry)) => stale.retain(|s| s != entry),
             (false, None) => {
                 wrong.push(format!("{} {:?}: theirs {theirs:?} ours {ours:?}", case.key, case.value));

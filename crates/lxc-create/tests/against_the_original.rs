@@ -61,12 +61,19 @@ fn describe(dir: &Path, code: Option<i32>) -> String {
         let config = entry.expect("entry").path().join("config");
         if let Ok(content) = fs::read_to_string(&config) {
             // The original drops empty lines when it saves; they mean nothing.
+            let content = content.replace(&format!("{PREFIX}/share/lxc"), "/usr/share/lxc");
             let lines: Vec<_> = content.lines().filter(|line| !line.trim().is_empty()).collect();
             let _ = write!(text, "\n{}:\n{}", config.display(), lines.join("\n"));
         }
     }
     text
 }
+
+/// Where our build says that it is installed.
+const PREFIX: &str = match option_env!("LXC_PREFIX") {
+    Some(prefix) => prefix,
+    None => "/usr",
+};
 
 /// Runs both on a fresh scratch directory prepared by `prepare`; `@` in an argument is that directory.
 fn same(args: &[&str], prepare: impl Fn(&Path)) {
