@@ -7,7 +7,9 @@ use core::ffi::CStr;
 
 use lxc_sys::mount::{Depth, set_attributes};
 use lxc_sys::rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use lxc_sys::rustix::fs::{CWD, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, symlinkat};
+use lxc_sys::rustix::fs::{
+    CWD, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, symlinkat,
+};
 use lxc_sys::rustix::io::Errno;
 use lxc_sys::rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
@@ -68,7 +70,11 @@ pub fn one(root: BorrowedFd<'_>, op: &MountOp<'_>) -> Result<(), Errno> {
             if !op.attr.is_empty() {
                 set_attributes(mount.as_fd(), &op.attr, Depth::Top)?;
             }
-            attach(mount.as_fd(), target.as_fd())?;
+            attach(mount.as_fd(), target.as_fd()).map_err(|errno| {
+                let mismatch = errno == Errno::INVAL && is_dir(mount.as_fd()) != is_dir(target.as_fd());
+                // move_mount(2) says EINVAL for a directory on a file, where mount(2) has the word for it.
+                if mismatch { Errno::NOTDIR } else { errno }
+            })?;
             propagate(mount.as_fd(), op.propagation)
         }
         None => {
@@ -80,6 +86,10 @@ pub fn one(root: BorrowedFd<'_>, op: &MountOp<'_>) -> Result<(), Errno> {
             propagate(top.as_fd(), op.propagation)
         }
     }
+}
+
+fn is_dir(fd: BorrowedFd<'_>) -> bool {
+    fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
 }
 
 /// Puts the detached mount `mount` on what `target` refers to.

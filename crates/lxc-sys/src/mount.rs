@@ -89,10 +89,10 @@ impl std::fmt::Display for MountAttr {
             f.write_str(" relatime")?;
         }
         for (bit, word) in [
-            (libc::MS_PRIVATE, "private"),
-            (libc::MS_SHARED, "shared"),
-            (libc::MS_SLAVE, "slave"),
-            (libc::MS_UNBINDABLE, "unbindable"),
+            (1 << 18, "private"),
+            (1 << 20, "shared"),
+            (1 << 19, "slave"),
+            (1 << 17, "unbindable"),
         ] {
             if self.propagation & bit != 0 {
                 write!(f, " propagation={word}")?;
