@@ -88,12 +88,9 @@ impl std::fmt::Display for MountAttr {
         if self.clear & attr::ATIME_MASK != 0 && self.set & attr::ATIME_MASK == attr::RELATIME {
             f.write_str(" relatime")?;
         }
-        for (bit, word) in [
-            (1 << 18, "private"),
-            (1 << 20, "shared"),
-            (1 << 19, "slave"),
-            (1 << 17, "unbindable"),
-        ] {
+        for (bit, word) in
+            [(1 << 18, "private"), (1 << 20, "shared"), (1 << 19, "slave"), (1 << 17, "unbindable")]
+        {
             if self.propagation & bit != 0 {
                 write!(f, " propagation={word}")?;
             }
