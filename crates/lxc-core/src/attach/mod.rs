@@ -9,6 +9,7 @@ mod env;
 mod exposure;
 mod facts;
 mod fault;
+mod pidns;
 mod plan;
 mod shell;
 mod spawn;

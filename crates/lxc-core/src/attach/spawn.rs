@@ -16,14 +16,15 @@ use lxc_conf::model::Ns;
 use lxc_sys::clone::{self, Child, CloneArgs, SingleThreaded};
 use lxc_sys::exec::Image;
 use lxc_sys::signal::{self, Mask};
-use lxc_sys::{fd, ns, pidfd, tty};
-use rustix::fs::{Mode, OFlags, openat};
+use lxc_sys::{fd, pidfd, tty};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::termios::isatty;
 
 use super::cgroup::Entry;
 use super::context::AttachContext;
+use super::pidns::PidNamespace;
 use super::plan::{AttachPlan, plan};
 use super::{Attached, Program, Reexec, Request, Session, Terminal, exposure, fault, shell, stdio};
 use crate::command::Client;
@@ -388,39 +389,6 @@ impl Route {
         let (direct, through): (clone::Entry<AttachScript<'a>>, clone::Entry<AttachScript<'a>>) =
             (attached, transient);
         if self == Route::Direct { direct } else { through }
-    }
-}
-
-/// The caller's children-to-be are in the container's pid namespace until [`PidNamespace::leave`].
-struct PidNamespace {
-    /// `None` = nothing was changed.
-    own: Option<OwnedFd>,
-}
-
-impl PidNamespace {
-    /// Enters, if that is part of `kinds`; `None` = the caller may not.
-    fn enter(context: &AttachContext, kinds: u64) -> Result<Option<PidNamespace>> {
-        let kind = Ns::Pid.clone_flag();
-        if kinds & kind == 0 {
-            return Ok(Some(PidNamespace { own: None }));
-        }
-        let own = openat(&context.proc, "self/ns/pid", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-            .what(|| "open the caller's pid namespace")?;
-        match ns::join(context.pidfd.as_fd(), kind) {
-            Ok(()) => Ok(Some(PidNamespace { own: Some(own) })),
-            // Without CAP_SYS_ADMIN outside, the way leads through the container's user namespace.
-            Err(Errno::PERM) => Ok(None),
-            Err(errno) => Err(errno).what(|| "enter the container's pid namespace"),
-        }
-    }
-
-    fn leave(self) -> Result<()> {
-        match self.own {
-            Some(own) => {
-                ns::join(own.as_fd(), Ns::Pid.clone_flag()).what(|| "return to the caller's pid namespace")
-            }
-            None => Ok(()),
-        }
     }
 }
 
