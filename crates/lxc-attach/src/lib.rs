@@ -45,15 +45,15 @@ pub struct Args {
     /// Keep the caller's environment; this is the default
     #[arg(long, overrides_with = "clear_env")]
     keep_env: bool,
-    /// Append what the command writes to its terminal to FILE
-    #[arg(short = 'L', long, value_name = "FILE")]
-    pty_log: Option<OsString>,
-    /// Set a variable for the command; may be repeated
-    #[arg(short = 'v', long, value_name = "KEY=VALUE")]
-    set_var: Vec<OsString>,
     /// With --clear-env: keep this variable; may be repeated
     #[arg(long, value_name = "KEY")]
     keep_var: Vec<OsString>,
+    /// Set a variable for the command; may be repeated
+    #[arg(short = 'v', long, value_name = "KEY=VALUE")]
+    set_var: Vec<OsString>,
+    /// Append what the command writes to its terminal to FILE
+    #[arg(short = 'L', long, value_name = "FILE")]
+    pty_log: Option<OsString>,
     /// Load FILE instead of the container's own configuration
     #[arg(short = 'f', long, value_name = "FILE")]
     rcfile: Option<OsString>,

@@ -20,18 +20,15 @@ const NONE: &str = "none";
 /// The options of `lxc-create`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
+    /// Keep the rootfs on dir (default), overlay, btrfs, loop, lvm, nbd, rbd, zfs, or best
+    #[arg(short = 'B', long, value_name = "TYPE")]
+    bdev: Option<String>,
     /// Start from this configuration (default: lxc.default_config)
     #[arg(short = 'f', long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Fill the container with this template: a name or an absolute path; none = no rootfs
     #[arg(short = 't', long, value_name = "TEMPLATE")]
     template: Option<OsString>,
-    /// Keep the rootfs on dir (default), overlay, btrfs, loop, lvm, nbd, rbd, zfs, or best
-    #[arg(short = 'B', long, value_name = "TYPE")]
-    bdev: Option<String>,
-    /// Put the rootfs into this directory, an absolute path (dir)
-    #[arg(short = '6', long, value_name = "DIR")]
-    dir: Option<PathBuf>,
     /// Name of the logical volume (lvm; default: the container's name)
     #[arg(short = '0', long, value_name = "NAME")]
     lvname: Option<OsString>,
@@ -50,6 +47,9 @@ pub struct Args {
     /// Dataset to make the container's in (zfs; default: lxc)
     #[arg(short = '5', long, value_name = "DATASET")]
     zfsroot: Option<OsString>,
+    /// Put the rootfs into this directory, an absolute path (dir)
+    #[arg(short = '6', long, value_name = "DIR")]
+    dir: Option<PathBuf>,
     /// Name of the block device (rbd; default: the container's name)
     #[arg(short = '7', long, value_name = "NAME")]
     rbdname: Option<OsString>,

@@ -136,7 +136,8 @@ fn alike(words: &str, ours: &(i32, String, String), theirs: &(i32, String, Strin
     let told = match words {
         "--usage" => {
             let options = |text: &str| -> Vec<String> {
-                let words = text.split_whitespace().filter(|word| *word != "[--format=FORMAT]");
+                let added = ["[--format=FORMAT]", "[-9|--rbduser=RBDUSER]"];
+                let words = text.split_whitespace().filter(|word| !added.contains(word));
                 words.map(str::to_owned).collect()
             };
             options(&ours.2) == options(&theirs.2)
