@@ -185,7 +185,7 @@ cases! {
     }
 
     fn cloned_namespaces() {
-        let guest = Guest::build("init").conf("lxc.namespace.clone = pid mnt ipc").start();
+        let guest = Guest::build("init").conf("lxc.namespace.clone = pid mnt ipc\nlxc.uts.name =").start();
         for (name, same) in [("net", true), ("uts", true), ("cgroup", true), ("ipc", false), ("mnt", false), ("pid", false)] {
             let (a, b) = (format!("/proc/{}/ns/{name}", guest.pid()), format!("/proc/self/ns/{name}"));
             assert_eq!(fs::read_link(a).unwrap() == fs::read_link(b).unwrap(), same, "{name}");
