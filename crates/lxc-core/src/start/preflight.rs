@@ -46,8 +46,22 @@ pub(super) fn check(plan: &StartPlan, settings: &Settings) -> Result<()> {
             make_work_dir(Path::new(work)).map_err(|error| error.at(&origin))?;
             mount_point(&mount.to_string_lossy())
         }
+        RootfsPlan::HostRoot if boots_the_host(plan, settings) => Err(Error::new(
+            ErrorKind::Config,
+            "start the machine's own /sbin/init on the machine's own disks: no root file system is configured",
+        )
+        .cure("set lxc.rootfs.path, or name the program to run: lxc-start -n NAME -- PROGRAM")),
         RootfsPlan::HostRoot | RootfsPlan::Untouched => Ok(()),
     }
+}
+
+/// A container without a root file system shares the host's: an application is fine there, a second systemd is not (it
+/// cleans /tmp, writes wtmp, starts the machine's services). The original starts it.
+fn boots_the_host(plan: &StartPlan, settings: &Settings) -> bool {
+    plan.kind == crate::plan::Kind::Start
+        && settings.init.cmd.is_none()
+        && plan.argv.len() == 1
+        && plan.argv.first().is_some_and(|program| program.as_c_str() == c"/sbin/init")
 }
 
 /// Mounting here could bring or replace the program that is to run.
