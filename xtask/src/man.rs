@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{packages, sh, stage};
+use crate::{packages, sh};
 
 pub fn run(words: &[String]) -> Result<()> {
     match words.first().map(String::as_str) {
@@ -27,7 +27,7 @@ fn generate(output: &Path) -> Result<()> {
     drop(fs::remove_dir_all(&fresh));
     let mut cargo = sh::cargo();
     cargo.args(["run", "--quiet", "-p", "mangen", "--"]).arg(sh::repository().join("man/src")).arg(&fresh);
-    sh::run(stage::environment(&mut cargo))?;
+    sh::run(&mut cargo)?;
     // Nothing is taken away before everything is there.
     drop(fs::remove_dir_all(output));
     fs::rename(&fresh, output).with_context(|| format!("move the pages to {}", output.display()))

@@ -1,7 +1,6 @@
 //! The tree below `target/stage`: our tools built for that prefix and installed as a package would, for the tests.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::Result;
 
@@ -17,8 +16,6 @@ pub fn bin() -> PathBuf {
     root().join("usr/bin")
 }
 
-/// The settings every cargo call of a test run has in common, so that nothing is built twice.
-///
 /// Only the prefix differs from a distribution's: the tests compare with the original, which uses /etc, /var and /run.
 pub fn settings() -> install::Settings {
     let prefix = root().join("usr");
@@ -32,11 +29,6 @@ pub fn settings() -> install::Settings {
         destdir: None,
         separate: false,
     }
-}
-
-/// Puts the settings into the environment of a cargo command.
-pub fn environment(command: &mut Command) -> &mut Command {
-    settings().environment(command)
 }
 
 /// Builds and installs with the development profile.

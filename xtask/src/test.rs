@@ -152,12 +152,12 @@ fn checks(report: &mut Report) {
     report.check("clippy", || {
         let mut clippy = sh::cargo();
         clippy.args(["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]);
-        sh::run(stage::environment(&mut clippy))
+        sh::run(&mut clippy)
     });
     report.check("docs", || {
         let mut doc = sh::cargo();
         doc.args(["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"]);
-        sh::run(stage::environment(&mut doc).env("RUSTDOCFLAGS", "-D warnings"))
+        sh::run(doc.env("RUSTDOCFLAGS", "-D warnings"))
     });
     report.check("man", man::check);
 }
@@ -207,14 +207,13 @@ fn runner(selection: &[&str], variables: &[(&str, String)]) -> Result<(bool, Cou
         true => build.args(["nextest", "run", "--no-run", "--cargo-quiet"]),
         false => build.args(["test", "--no-run", "--quiet"]),
     };
-    sh::run(stage::environment(build.args(selection)))?;
+    sh::run(build.args(selection))?;
     let mut run = sh::cargo();
     match nextest {
         true => run.args(["nextest", "run", "--no-fail-fast"]),
         false => run.args(["test", "--no-fail-fast"]),
     };
     run.args(selection);
-    stage::environment(&mut run);
     run.env("RUST_BACKTRACE", "0").env("CARGO_TERM_COLOR", "never");
     for (key, value) in variables {
         run.env(key, value);
