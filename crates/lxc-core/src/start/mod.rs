@@ -13,6 +13,7 @@ mod scripts;
 mod spawn;
 
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use lxc_conf::Config;
@@ -22,6 +23,7 @@ use crate::cgroup::plan::CgroupGlobals;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::plan::{self, StartPlan};
 pub use crate::plan::{Kind, Mode};
+use crate::state::State;
 use crate::{cgroup, command, host};
 
 /// What to start.
@@ -73,7 +75,7 @@ pub fn start(request: Request) -> Result<Outcome> {
         .what(|| "start a container from a process with several threads")?;
     crate::log::apply(&request.config.settings().log)?;
     // ORDER: the socket first: it is what says "already running", and it keeps a second starter out.
-    let listener = command::bind_listener(&request.lxcpath, &request.name)?;
+    let listener = claim_name(&request)?;
     refuse_unfinished(&request)?;
     let prepared = prepare(request)?;
     preflight::check(&prepared.plan, prepared.request.config.settings())?;
@@ -86,6 +88,24 @@ pub fn start(request: Request) -> Result<Outcome> {
             Ok(Outcome::Exited { wait_status })
         }
         Mode::Daemon => daemon::start(prepared, listener),
+    }
+}
+
+/// Binds the command socket.
+///
+/// - Errors: `AlreadyRunning` when a monitor has it, `Busy` when something else listens on its name.
+fn claim_name(request: &Request) -> Result<OwnedFd> {
+    let error = match command::bind_listener(&request.lxcpath, &request.name) {
+        Err(error) if error.kind() == ErrorKind::AlreadyRunning => error,
+        other => return other,
+    };
+    match command::Client::new(&request.lxcpath, &request.name).state() {
+        Ok(state) if state != State::Stopped => Err(error),
+        Ok(_) | Err(_) => Err(Error::new(
+            ErrorKind::Busy,
+            format!("the command socket of container {} is in use", request.name),
+        )
+        .cure("another program listens on that name without answering as a monitor; find it with: ss -xlp")),
     }
 }
 
