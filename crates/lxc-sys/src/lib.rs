@@ -13,6 +13,7 @@ pub mod cred;
 pub mod exec;
 pub mod fd;
 pub mod lock;
+pub mod memory;
 pub mod mount;
 pub mod netlink;
 pub mod notify;

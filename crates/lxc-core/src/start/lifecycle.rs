@@ -247,6 +247,10 @@ impl Monitor {
                 Announcer::new(&self.prepared.request.lxcpath, &plan.name),
             ),
         };
+        if plan.mode == crate::plan::Mode::Daemon {
+            // After RUNNING was announced: nobody waits for this.
+            lxc_sys::memory::release_after_start();
+        }
         let outcome = monitor::run(&mut running);
         let Running { cgroups, listener: back, announcer: speaker, .. } = running;
         live.cgroups = cgroups;
