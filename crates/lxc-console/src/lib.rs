@@ -81,11 +81,12 @@ pub fn run(args: Args, ctx: &Ctx) -> anyhow::Result<ExitCode> {
         ctx.note("standard input must be a terminal, a pipe or a socket");
         return Ok(failure);
     }
+    // ORDER: whoever saw the banner may send a signal.
+    let signals = Signals::block()?;
     greet(args.escape, lease.number);
     if stderr().is_terminal() {
         hint(ctx, &client, lease.number);
     }
-    let signals = Signals::block()?;
     let raw = RawTerminal::enter(stdin.as_fd())?;
     let ended = relay(
         &Relay {

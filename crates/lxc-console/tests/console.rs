@@ -174,12 +174,19 @@ fn sigterm_detaches_and_the_tty_is_free_again() {
     let run = console(&guest).args(["-t", "1"]);
     let mut command = run.into_command();
     let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(500));
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut banner = String::new();
+    let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
+    while !banner.contains("Connected") {
+        assert_ne!(std::io::BufRead::read_line(&mut stderr, &mut banner).unwrap(), 0, "{banner}");
+    }
     let pid = rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    // `wait` would close it, and the end of the input is an end, too.
+    let input = child.stdin.take();
     let status = child.wait().unwrap();
     assert_eq!(status.code(), Some(0));
+    drop(input);
     let done = console(&guest).args(["-t", "1"]).stdin("\r").done().exits(0);
     assert!(done.stdout.contains("login:"), "{done}");
 }
