@@ -1,12 +1,16 @@
 //! Running hooks and network scripts on the host, their output going to the log line by line.
 
 use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 
 use lxc_conf::model::HookKind;
-use lxc_sys::pidfd;
+use lxc_sys::clone::{Child, CloneArgs, SingleThreaded, exit_now, into};
+use lxc_sys::exec::Image;
+use lxc_sys::fd::dup_onto;
+use lxc_sys::pidfd::{self, Exit};
+use lxc_sys::signal::{Mask, reset_dispositions, set_mask};
 
 use super::{Environment, HookPlan, shell_line, version_1};
 use crate::error::{Error, ErrorKind, Result, ResultExt};
@@ -44,22 +48,10 @@ pub fn shell(line: &str, environment: &Environment, what: &str) -> Result<()> {
             .what(|| "make a pipe for hook output")?;
         (read.into(), write)
     };
-    let error_end = write.try_clone().what(|| "duplicate a pipe")?;
-    let mut child = Command::new("/bin/sh")
-        .arg("-c")
-        .arg(line)
-        .env_clear()
-        .envs(environment.iter().map(|(key, value)| (key, value)))
-        .stdin(Stdio::null())
-        .stdout(write)
-        .stderr(error_end)
-        .spawn()
-        .what(|| format!("run {what}"))?;
+    let mut child = Running::spawn(line, environment, write).what(|| format!("run {what}"))?;
     let mut text = Vec::new();
     let mut log = LineLog::new(what);
-    let pid = rustix::process::Pid::from_child(&child);
-    let handle = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
-        .what(|| format!("open a pidfd of {what}"))?;
+    let handle = child.pidfd().what(|| format!("open a pidfd of {what}"))?;
     rustix::io::ioctl_fionbio(&output, true).what(|| "make a pipe non-blocking")?;
     loop {
         let ended = pidfd::ended(handle.as_fd(), 0).what(|| format!("wait for {what}"))?;
@@ -84,12 +76,84 @@ pub fn shell(line: &str, environment: &Environment, what: &str) -> Result<()> {
         rustix::io::retry_on_intr(|| poll(&mut fds, None)).what(|| format!("wait for {what}"))?;
     }
     log.finish(&mut text);
-    let status = child.wait().what(|| format!("wait for {what}"))?;
-    match (status.code(), status.signal()) {
-        (Some(0), _) => Ok(()),
-        (Some(code), _) => Err(failed(what, &format!("exited with status {code}"), log.last())),
-        (None, signal) => {
-            Err(failed(what, &format!("was killed by signal {}", signal.unwrap_or_default()), log.last()))
+    match child.wait().what(|| format!("wait for {what}"))? {
+        Exit::Code(0) => Ok(()),
+        Exit::Code(code) => Err(failed(what, &format!("exited with status {code}"), log.last())),
+        Exit::Signal(signal) => Err(failed(what, &format!("was killed by signal {signal}"), log.last())),
+    }
+}
+
+/// A shell at work.
+enum Running {
+    Cloned(Child),
+    Spawned(std::process::Child),
+}
+
+/// What the cloned shell needs.
+struct Shell<'a> {
+    image: &'a Image,
+    null: BorrowedFd<'a>,
+    output: BorrowedFd<'a>,
+}
+
+extern "C" fn execute(shell: &Shell<'_>) -> ! {
+    reset_dispositions();
+    let ready = set_mask(Mask::EMPTY)
+        .and_then(|_| dup_onto(shell.null, 0))
+        .and_then(|()| dup_onto(shell.output, 1))
+        .and_then(|()| dup_onto(shell.output, 2));
+    if ready.is_ok() {
+        shell.image.exec();
+    }
+    exit_now(127)
+}
+
+impl Running {
+    /// The monitor has every signal blocked and std's `Command` hands that on, so there the shell is cloned with a clean
+    /// mask; a process with threads (an API caller, a test) blocks nothing and takes the standard way.
+    fn spawn(line: &str, environment: &Environment, output: OwnedFd) -> std::io::Result<Running> {
+        let Ok(token) = SingleThreaded::check() else {
+            let errors = output.try_clone()?;
+            return Command::new("/bin/sh")
+                .arg("-c")
+                .arg(line)
+                .env_clear()
+                .envs(environment.iter().map(|(key, value)| (key, value)))
+                .stdin(Stdio::null())
+                .stdout(output)
+                .stderr(errors)
+                .spawn()
+                .map(Running::Spawned);
+        };
+        let invalid = |_| std::io::Error::from(std::io::ErrorKind::InvalidInput);
+        let argv =
+            vec![c"/bin/sh".into(), c"-c".into(), std::ffi::CString::new(line).map_err(|_| invalid(()))?];
+        let image = Image::new(argv, environment.strings().map_err(|_| invalid(()))?);
+        let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC;
+        let null = rustix::fs::open("/dev/null", flags, rustix::fs::Mode::empty())?;
+        let shell = Shell { image: &image, null: null.as_fd(), output: output.as_fd() };
+        Ok(Running::Cloned(into(&token, &CloneArgs::default(), execute, &shell)?))
+    }
+
+    fn pidfd(&self) -> std::io::Result<OwnedFd> {
+        match self {
+            Running::Cloned(child) => child.pidfd.try_clone(),
+            Running::Spawned(child) => {
+                let pid = rustix::process::Pid::from_child(child);
+                Ok(rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?)
+            }
+        }
+    }
+
+    fn wait(&mut self) -> std::io::Result<Exit> {
+        match self {
+            Running::Cloned(child) => Ok(pidfd::reap(child.pidfd.as_fd())?),
+            Running::Spawned(child) => {
+                let status = child.wait()?;
+                Ok(status
+                    .code()
+                    .map_or_else(|| Exit::Signal(status.signal().unwrap_or_default()), Exit::Code))
+            }
         }
     }
 }
