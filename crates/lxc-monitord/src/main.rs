@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use daemon::{Daemon, Lifetime};
+use daemon::{Daemon, IDLE, Lifetime};
 use lxc_core::container::default_lxcpath;
 
 const USAGE: &str = "\
@@ -67,7 +67,7 @@ fn read(words: &[OsString]) -> Option<Wanted> {
 fn run(wanted: Wanted) -> lxc_core::Result<()> {
     let (lxcpath, lifetime, sync) = match wanted {
         Wanted::OnDemand { lxcpath, sync } => {
-            (lxcpath, Lifetime::WhileWatched, lxc_sys::fd::adopt(sync).ok())
+            (lxcpath, Lifetime::WhileWatched(IDLE), lxc_sys::fd::adopt(sync).ok())
         }
         Wanted::Persistent { lxcpath } => {
             (lxcpath.unwrap_or_else(default_lxcpath), Lifetime::Unlimited, None)

@@ -4,14 +4,17 @@
 
 use std::io::{Read, Write};
 use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use lxc_core::paths;
 use lxc_core::state::announce::publish;
 use lxc_core::state::{LxcMsg, State};
+use rustix::process::{Pid, Signal, geteuid, kill_process};
+use rustix::thread::set_thread_res_uid;
 
 struct Running {
     child: Child,
@@ -21,7 +24,10 @@ struct Running {
 impl Running {
     fn start(label: &str) -> Running {
         let lxcpath = std::env::temp_dir().join(format!("monitord-{label}-{}", std::process::id()));
-        let child = daemon(&lxcpath).spawn().unwrap();
+        Running::started(daemon(&lxcpath).spawn().unwrap(), lxcpath)
+    }
+
+    fn started(child: Child, lxcpath: PathBuf) -> Running {
         let running = Running { child, lxcpath };
         let end = Instant::now() + Duration::from_secs(10);
         while running.listen().is_err() {
@@ -113,4 +119,148 @@ fn a_listener_that_does_not_read_is_cut_off_and_holds_nobody_up() {
     let mut rest = Vec::new();
     slow.read_to_end(&mut rest).unwrap();
     assert!(rest.len() < 4000 * LxcMsg::SIZE);
+}
+
+#[test]
+fn the_signals_of_the_original_end_it_in_good_order() {
+    for signal in [Signal::TERM, Signal::SEGV, Signal::BUS, Signal::ILL] {
+        let mut running = Running::start(&format!("signal{}", signal.as_raw()));
+        let pid = Pid::from_child(&running.child);
+        // Not this one.
+        kill_process(pid, Signal::HUP).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(running.listen().is_ok(), "a hang-up ends nothing");
+        kill_process(pid, signal).unwrap();
+        assert_eq!(running.child.wait().unwrap().code(), Some(0), "{signal:?}");
+        assert!(!running.fifo().exists(), "{signal:?}");
+    }
+}
+
+#[test]
+fn only_its_owner_may_use_the_fifo() {
+    let running = Running::start("mode");
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode(&running.fifo()), 0o600);
+    assert_eq!(mode(running.fifo().parent().unwrap()) & 0o022, 0);
+}
+
+#[test]
+fn a_stranger_is_turned_away() {
+    if !geteuid().is_root() {
+        // Only root can become a stranger.
+        return;
+    }
+    let running = Running::start("stranger");
+    let mut own = running.listen().unwrap();
+    std::thread::scope(|scope| {
+        // The kernel keeps user ids per thread, and the peer's are those of the thread that connected.
+        let stranger = scope.spawn(|| {
+            let nobody = rustix::fs::Uid::from_raw(65534);
+            set_thread_res_uid(nobody, nobody, nobody).unwrap();
+            let mut socket = running.listen().unwrap();
+            let mut bytes = Vec::new();
+            // Nothing must come of it, whether it was read before the hang-up or not.
+            let _ = socket.write_all(b"quit");
+            match socket.read_to_end(&mut bytes) {
+                Ok(_) => {}
+                Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
+            }
+            assert_eq!(bytes, []);
+        });
+        stranger.join().unwrap();
+    });
+    let event = LxcMsg::state("c1", State::Frozen);
+    publish(&running.lxcpath, &event);
+    assert_eq!(message(&mut own), event);
+}
+
+#[test]
+fn stray_bytes_do_not_shift_the_messages_after_them() {
+    let running = Running::start("stray");
+    let mut listener = running.listen().unwrap();
+    let mut fifo = std::fs::OpenOptions::new().write(true).open(running.fifo()).unwrap();
+    fifo.write_all(b"no message").unwrap();
+    let end = Instant::now() + Duration::from_secs(10);
+    while rustix::io::ioctl_fionread(&fifo).unwrap() > 0 {
+        assert!(Instant::now() < end, "the daemon does not read");
+    }
+    let event = LxcMsg::state("c1", State::Running);
+    publish(&running.lxcpath, &event);
+    assert_eq!(message(&mut listener), event);
+}
+
+/// The daemon as lxc-monitor starts it, its descriptor being our pipe.
+fn on_demand(lxcpath: &Path) -> Child {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", r#"exec "$0" "$1" 5 5>&1 >/dev/null"#, env!("CARGO_BIN_EXE_lxc-monitord")]);
+    shell.arg(lxcpath).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+#[test]
+fn it_says_when_it_listens_and_a_second_one_says_nothing() {
+    let lxcpath = std::env::temp_dir().join(format!("monitord-sync-{}", std::process::id()));
+    let mut running = Running { child: on_demand(&lxcpath), lxcpath };
+    let said = |child: &mut Child| {
+        let mut bytes = Vec::new();
+        child.stdout.take().unwrap().read_to_end(&mut bytes).unwrap();
+        bytes
+    };
+    assert_eq!(said(&mut running.child), b"S", "and lets go of the pipe");
+    let mut socket = running.listen().unwrap();
+    let mut second = on_demand(&running.lxcpath);
+    assert_eq!(said(&mut second), b"");
+    assert_eq!(second.wait().unwrap().code(), Some(1));
+    socket.write_all(b"quit").unwrap();
+    assert!(running.child.wait().unwrap().success());
+}
+
+#[test]
+fn a_successor_may_come_while_it_ends() {
+    for round in 0..20 {
+        let mut running = Running::start("successor");
+        running.listen().unwrap().write_all(b"quit").unwrap();
+        let end = Instant::now() + Duration::from_secs(5);
+        while running.fifo().exists() {
+            assert!(Instant::now() < end);
+        }
+        // It no longer has the fifo, but may have the socket.
+        let mut successor = on_demand(&running.lxcpath);
+        let mut byte = [0];
+        let said = successor.stdout.take().unwrap().read(&mut byte).unwrap();
+        assert!(running.child.wait().unwrap().success());
+        let mut successor = Running { child: successor, lxcpath: running.lxcpath.clone() };
+        assert_eq!((said, byte), (1, *b"S"), "round {round}");
+        successor.listen().unwrap().write_all(b"quit").unwrap();
+        assert!(successor.child.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn with_all_its_descriptors_used_it_rests_and_goes_on_when_there_are_some() {
+    let lxcpath = std::env::temp_dir().join(format!("monitord-full-{}", std::process::id()));
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", r#"ulimit -n 16; exec "$0" --daemon "$1""#, env!("CARGO_BIN_EXE_lxc-monitord")]);
+    let running = Running::started(shell.arg(&lxcpath).spawn().unwrap(), lxcpath);
+    let mut crowd: Vec<UnixStream> = (0..20).map(|_| running.listen().unwrap()).collect();
+    std::thread::sleep(Duration::from_millis(1500));
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", running.child.id())).unwrap();
+    // proc(5): utime and stime, in hundredths of a second.
+    let ticks: u64 = stat.split(' ').skip(13).take(2).map(|word| word.parse::<u64>().unwrap()).sum();
+    assert!(ticks < 50, "{ticks} ticks");
+    let mut last = crowd.pop().unwrap();
+    drop(crowd);
+    std::thread::sleep(Duration::from_millis(1500));
+    let event = LxcMsg::state("c1", State::Running);
+    publish(&running.lxcpath, &event);
+    assert_eq!(message(&mut last), event);
+}
+
+#[test]
+fn wrong_words_get_the_usage() {
+    for words in [&["/p"][..], &[], &["--daemon", "/p", "x"], &["/p", "x"]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_lxc-monitord")).args(words).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(output.stderr.starts_with(b"Usage: lxc-monitord LXCPATH"), "{words:?}");
+        assert_eq!(output.stdout, []);
+    }
 }

@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lxc_sys::clone::{Forked, SingleThreaded, exit_now, fork};
@@ -21,6 +21,8 @@ use rustix::process::setsid;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::paths;
 use crate::state::LxcMsg;
+
+const DAEMON: &str = "lxc-monitord";
 
 /// The pauses between attempts to connect.
 const PAUSES: [Duration; 3] =
@@ -107,10 +109,19 @@ fn connect_or_spawn(lxcpath: &Path) -> Result<UnixStream> {
     connect(lxcpath)
 }
 
+/// The daemon's program: the installed one, else the one beside the program that runs (an uninstalled build).
+fn program(libexec: &Path, running: Option<&Path>) -> PathBuf {
+    let installed = libexec.join(DAEMON);
+    match running.and_then(Path::parent).map(|directory| directory.join(DAEMON)) {
+        Some(beside) if !installed.exists() && beside.is_file() => beside,
+        _ => installed,
+    }
+}
+
 /// Starts lxc-monitord as a daemon and waits until it says that it listens, or ends because another one does.
 fn spawn(lxcpath: &Path) -> Result<()> {
     let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC).what(|| "make a pipe to lxc-monitord")?;
-    let program = paths::libexec_dir().join("lxc-monitord");
+    let program = program(&paths::libexec_dir(), std::env::current_exe().ok().as_deref());
     let word = |bytes: &[u8]| {
         CString::new(bytes).map_err(|_| Error::new(ErrorKind::Config, "a path with a NUL byte"))
     };
@@ -167,5 +178,21 @@ mod tests {
         assert_eq!(watch.read().unwrap(), Some(vec![second]));
         drop(there);
         assert_eq!(watch.read().unwrap(), None);
+    }
+
+    #[test]
+    fn the_installed_daemon_comes_before_the_one_beside() {
+        let base = std::env::temp_dir().join(format!("monitord-program-{}", std::process::id()));
+        let (libexec, bin) = (base.join("libexec"), base.join("bin"));
+        [&libexec, &bin].iter().for_each(|directory| std::fs::create_dir_all(directory).unwrap());
+        let (installed, beside) = (libexec.join(DAEMON), bin.join(DAEMON));
+        let running = bin.join("lxc-monitor");
+        let found = || program(&libexec, Some(&running));
+        assert_eq!(found(), installed, "neither exists: the error names the installed one");
+        std::fs::write(&beside, "").unwrap();
+        assert_eq!(found(), beside);
+        std::fs::write(&installed, "").unwrap();
+        assert_eq!(found(), installed);
+        std::fs::remove_dir_all(&base).unwrap();
     }
 }
