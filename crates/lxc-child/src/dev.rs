@@ -175,6 +175,12 @@ pub fn make_terminals(dir: BorrowedFd<'_>, dev: &Dev<'_>, made: &mut Made) -> Re
         let console = match dev.console {
             Console::None => None,
             Console::Host { tty, mount } => Some((tty, mount)),
+            Console::HostPath { tty, path } => {
+                let node =
+                    openat(CWD, path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
+                inside = node.and_then(|node| clone_tree(node.as_fd(), false)).map_err(console_fault(10))?;
+                Some((tty, inside.as_fd()))
+            }
             Console::Inside => {
                 let devpts = made.devpts.as_ref().ok_or(Fault::new(Step::Console, 1, Errno::NOENT))?;
                 let pty = made.console.insert(open_pty(devpts.as_fd()).map_err(console_fault(2))?);

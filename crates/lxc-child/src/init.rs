@@ -284,7 +284,7 @@ fn set_up_stdio(script: &InitScript<'_>, made: &Made) -> Result<(), Fault> {
         Stdio::Console => {
             let pts = match (&made.console, script.dev.console) {
                 (Some((_, pts)), _) => pts.as_fd(),
-                (None, Console::Host { tty, .. }) => tty,
+                (None, Console::Host { tty, .. } | Console::HostPath { tty, .. }) => tty,
                 (None, Console::None | Console::Inside) => return new_session(),
             };
             new_session()?;

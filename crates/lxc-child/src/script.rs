@@ -224,6 +224,9 @@ pub enum Console<'a> {
     /// A pty of the host's devpts, opened by the monitor, and a detached mount of it: what is in the monitor's mount
     /// namespace cannot be cloned from within the container's.
     Host { tty: BorrowedFd<'a>, mount: BorrowedFd<'a> },
+    /// The same, with its path on the host: starters without privilege cannot clone mounts, their child in its own mount
+    /// namespace can.
+    HostPath { tty: BorrowedFd<'a>, path: &'a CStr },
     /// To be opened from the container's own devpts.
     Inside,
 }

@@ -400,7 +400,7 @@ fn the_container_root_gets_its_cgroups() {
     let Some(nest) = Nest::new("chown") else { return };
     let mut tree = nest.tree(&nest.settings());
     tree.create_payload().expect("payload");
-    tree.chown(0, 100_000).expect("chown");
+    tree.give_to_group(100_000).expect("chown");
     for dir in nest.dirs() {
         let dir = dir.join("lxc.payload.c1");
         let meta = fs::metadata(&dir).expect("stat");

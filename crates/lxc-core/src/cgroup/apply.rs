@@ -5,7 +5,7 @@
 use std::os::fd::OwnedFd;
 
 use lxc_conf::model::Origin;
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::devices::{DeviceList, DeviceRule, ResolvedRule};
@@ -95,32 +95,39 @@ impl Tree {
 
     /// Gives the payload's cgroups to the container's root.
     ///
-    /// The original makes only the group the container root's and leaves the starter as owner; either lets the container
-    /// manage its cgroups.
+    /// As with the original, the group becomes the container root's and may write; the owner stays the starter, who could
+    /// not remove them otherwise.
     ///
-    /// - Shape: host ids.
-    /// - Context: needs CAP_CHOWN over both ids; an unprivileged starter runs it in a user namespace that maps both, with
-    ///   ids as seen there. Allocation and errors are those of an ordinary process.
-    pub fn chown(&self, uid: u32, gid: u32) -> Result<()> {
+    /// - Shape: `gid` as seen by the calling process.
+    /// - Context: needs CAP_CHOWN over both groups: host root, or root of a user namespace that maps them.
+    /// - Errors: the number of the thing refused, for `describe_gift`, and the errno.
+    pub fn give_to_group(&self, gid: u32) -> std::result::Result<(), (u32, Errno)> {
         let delegated = delegated_files();
-        for node in &self.nodes {
+        for (number, node) in (0..).zip(&self.nodes) {
             let Some(dir) = node.payload() else { continue };
-            let name = self.processes_name();
             let files: Vec<&str> = match node.hierarchy.version {
                 Version::V1 => vec!["tasks", "cgroup.procs"],
                 Version::V2 => delegated.iter().map(String::as_str).collect(),
             };
-            let what = |file: &str| format!("hand {}/{file} to gid {gid}", node.describe(&name));
-            change_owner(dir, ".", uid, gid, 0o775).what(|| what(""))?;
+            change_group(dir, ".", gid, 0o775).map_err(|errno| (number, errno))?;
             for file in files {
-                match change_owner(dir, file, uid, gid, 0o664) {
+                match change_group(dir, file, gid, 0o664) {
                     // The list names files of controllers that may not be enabled here.
                     Ok(()) | Err(Errno::NOENT) => {}
-                    Err(errno) => return Err(Error::kernel(errno, what(file))),
+                    Err(errno) => return Err((number, errno)),
                 }
             }
         }
         Ok(())
+    }
+
+    /// The path behind a number of `give_to_group`.
+    pub fn describe_gift(&self, number: u32) -> String {
+        let node = usize::try_from(number).ok().and_then(|number| self.nodes.get(number));
+        node.map_or_else(
+            || "the container's cgroups".to_owned(),
+            |node| node.describe(&self.processes_name()),
+        )
     }
 
     fn write_limit(&self, hierarchy: usize, name: &str, value: &str, origin: &Origin) -> Result<()> {
@@ -175,14 +182,8 @@ fn is_host_root() -> bool {
     rustix::process::geteuid().is_root() && map.is_ok_and(whole)
 }
 
-fn change_owner(dir: &OwnedFd, name: &str, uid: u32, gid: u32, mode: u32) -> std::result::Result<(), Errno> {
-    rustix::fs::chownat(
-        dir,
-        name,
-        Some(Uid::from_raw(uid)),
-        Some(Gid::from_raw(gid)),
-        AtFlags::SYMLINK_NOFOLLOW,
-    )?;
+fn change_group(dir: &OwnedFd, name: &str, gid: u32, mode: u32) -> std::result::Result<(), Errno> {
+    rustix::fs::chownat(dir, name, None, Some(Gid::from_raw(gid)), AtFlags::SYMLINK_NOFOLLOW)?;
     rustix::fs::chmodat(dir, name, Mode::from_raw_mode(mode), AtFlags::empty())
 }
 

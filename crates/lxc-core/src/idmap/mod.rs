@@ -1,6 +1,7 @@
 //! User-namespace id maps: planned from the configuration, written to /proc or through newuidmap.
 
 pub mod apply;
+pub mod inside;
 
 use std::fmt::Write as _;
 

@@ -1,9 +1,11 @@
 //! Everything that needs privilege or descriptors in the host's context, opened before the clone.
 
+use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use lxc_conf::model::{IdKind, Ns};
+use lxc_sys::cred;
 use lxc_sys::proc::ProcFs;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
@@ -26,7 +28,16 @@ pub(super) struct HostPty {
     pub ptx: OwnedFd,
     pub pts: OwnedFd,
     /// A detached mount of `pts`, to be attached inside.
-    pub mount: OwnedFd,
+    pub mount: PtyMount,
+}
+
+/// How the child gets at a pty as something to mount.
+#[derive(Debug)]
+pub(super) enum PtyMount {
+    /// A detached mount of it.
+    Cloned(OwnedFd),
+    /// Its path, for starters that may not clone mounts.
+    Path(CString),
 }
 
 /// What the clone and the child need, besides the plan.
@@ -155,16 +166,36 @@ fn open_host_pty(plan: &StartPlan) -> Result<HostPty> {
     let ptx = openpt(flags).what(|| "open /dev/ptmx for the console")?;
     unlockpt(&ptx).what(|| "unlock the console's pty")?;
     let pts = ioctl_tiocgptpeer(&ptx, flags).what(|| "open the console's pty")?;
-    if !plan.idmap.is_empty()
-        && let Some(uid) = idmap::host_id(&plan.idmap, IdKind::User, 0)
-    {
-        let owner = rustix::fs::Uid::from_raw(uid);
-        rustix::fs::fchown(&pts, Some(owner), None)
-            .what(|| "give the console's pty to the container's root")?;
+    if !plan.idmap.is_empty() {
+        give_pty(&pts, plan)?;
     }
-    let mount =
-        lxc_child::mounts::clone_tree(pts.as_fd(), false).what(|| "clone the console's pty as a mount")?;
+    let mount = match lxc_child::mounts::clone_tree(pts.as_fd(), false) {
+        Ok(mount) => PtyMount::Cloned(mount),
+        Err(Errno::PERM) => {
+            let path =
+                rustix::termios::ttyname(&pts, Vec::new()).what(|| "find the name of the console's pty")?;
+            PtyMount::Path(path)
+        }
+        Err(errno) => return Err(errno).what(|| "clone the console's pty as a mount"),
+    };
     Ok(HostPty { ptx, pts, mount })
+}
+
+/// Makes the container's root the owner of the console's pty.
+fn give_pty(pts: &OwnedFd, plan: &StartPlan) -> Result<()> {
+    const CAP_CHOWN: u64 = 1;
+    let Some(host) = idmap::host_id(&plan.idmap, IdKind::User, 0) else { return Ok(()) };
+    let give = |pts: &OwnedFd, uid| rustix::fs::fchown(pts, Some(rustix::fs::Uid::from_raw(uid)), None);
+    let able = cred::capabilities().what(|| "read capabilities")?.effective & CAP_CHOWN != 0;
+    let refused = if able {
+        give(pts, host).err()
+    } else {
+        let inside = |pts: &OwnedFd| {
+            rustix::fs::fchown(pts, Some(rustix::fs::Uid::ROOT), None).map_err(|errno| (0, errno))
+        };
+        idmap::inside::run(&plan.idmap, inside, pts)?.map(|(_, errno)| errno)
+    };
+    refused.map_or(Ok(()), Err).what(|| "give the console's pty to the container's root")
 }
 
 impl Armed {

@@ -6,7 +6,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
-use lxc_conf::model::{HookKind, IdKind, Ns};
+use lxc_conf::model::{HookKind, IdKind, IdMap, Ns};
 use lxc_sys::clone::Child;
 use lxc_sys::pidfd;
 use lxc_sys::signal::{Mask, set_mask, signalfd};
@@ -386,6 +386,22 @@ impl Up {
     }
 }
 
+/// Lets the container's root manage its cgroups; `group` is its group inside.
+fn give_cgroups(tree: &Tree, maps: &[IdMap], group: u32) -> Result<()> {
+    const CAP_CHOWN: u64 = 1;
+    let Some(host) = idmap::host_id(maps, IdKind::Group, group) else { return Ok(()) };
+    let refused = if cred::capabilities().what(|| "read capabilities")?.effective & CAP_CHOWN != 0 {
+        tree.give_to_group(host).err()
+    } else {
+        idmap::inside::run(maps, |(tree, group): &(&Tree, u32)| tree.give_to_group(*group), &(tree, group))?
+    };
+    match refused {
+        None => Ok(()),
+        Some((number, errno)) => Err(errno)
+            .what(|| format!("give {} to group {group} of the container", tree.describe_gift(number))),
+    }
+}
+
 impl Steps for Climb<'_> {
     fn cloned(&mut self) -> Result<()> {
         let plan = &self.monitor.prepared.plan;
@@ -400,13 +416,7 @@ impl Steps for Climb<'_> {
             idmap::apply::write(self.proc, self.pid, &plan.idmap)?;
         }
         if !plan.idmap.is_empty() {
-            let (uid, gid) = plan.become_root.unwrap_or((0, 0));
-            if let (Some(uid), Some(gid)) = (
-                idmap::host_id(&plan.idmap, IdKind::User, uid),
-                idmap::host_id(&plan.idmap, IdKind::Group, gid),
-            ) {
-                tree.chown(uid, gid)?;
-            }
+            give_cgroups(tree, &plan.idmap, plan.become_root.unwrap_or((0, 0)).1)?;
         }
         if plan.core_scheduling {
             cred::create_core_scheduling_domain(self.pid)

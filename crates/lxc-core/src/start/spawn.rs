@@ -9,7 +9,7 @@ use lxc_sys::exec::Image;
 use lxc_sys::ns;
 use lxc_sys::signal::Mask;
 
-use super::arm::{Armed, missing, stdio};
+use super::arm::{Armed, PtyMount, missing, stdio};
 use crate::error::{Result, ResultExt, cstring};
 use crate::hooks::program;
 use crate::plan::script::{ChildHooks, console_inside, devpts_params, nodes, symlinks};
@@ -51,7 +51,10 @@ pub(super) fn spawn(
         ConsolePlan::Inside => Console::Inside,
         ConsolePlan::Host => {
             let pty = armed.console.as_ref().ok_or_else(|| missing("the console's pty was not opened"))?;
-            Console::Host { tty: pty.pts.as_fd(), mount: pty.mount.as_fd() }
+            match &pty.mount {
+                PtyMount::Cloned(mount) => Console::Host { tty: pty.pts.as_fd(), mount: mount.as_fd() },
+                PtyMount::Path(path) => Console::HostPath { tty: pty.pts.as_fd(), path },
+            }
         }
     };
     let script = InitScript {
