@@ -37,6 +37,18 @@ pub(super) fn remove(base: &OwnedFd, path: &str) -> Result<(), Errno> {
     result
 }
 
+/// Removes all cgroups below the one that `dir` refers to, but not itself.
+pub(super) fn empty(dir: &OwnedFd) -> Result<(), Errno> {
+    let dir = file::open(dir, ".", OFlags::RDONLY | OFlags::DIRECTORY)?;
+    remove_children(&dir, 0);
+    Ok(())
+}
+
+/// Whether a cgroup has others below it; a directory's link count is 2 plus its subdirectories.
+pub(super) fn has_children(dir: &OwnedFd) -> bool {
+    rustix::fs::fstat(dir).is_ok_and(|stat| stat.st_nlink > 2)
+}
+
 /// Best effort: what stays makes the parent's removal fail, which is reported.
 fn remove_children(dir: &OwnedFd, depth: u32) {
     // A cgroup tree deeper than this is hostile; the kernel itself has no limit.

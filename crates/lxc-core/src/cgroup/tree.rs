@@ -260,6 +260,25 @@ impl Tree {
         }
     }
 
+    /// Whether the container has made cgroups inside its own.
+    pub fn has_guests(&self) -> bool {
+        self.nodes.iter().filter_map(Node::payload).any(prune::has_children)
+    }
+
+    /// Removes the cgroups the container has made inside its own, as far as they are empty.
+    ///
+    /// They may belong to ids of the container, so an unprivileged starter does this as root of its user namespace.
+    ///
+    /// - Errors: the number of the hierarchy, for `describe_gift`, and the errno.
+    pub fn remove_guests(&self) -> std::result::Result<(), (u32, Errno)> {
+        for (number, node) in (0..).zip(&self.nodes) {
+            if let Some(dir) = node.payload() {
+                prune::empty(dir).map_err(|errno| (number, errno))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes the payload's cgroups and keeps the monitor's, for a reboot.
     pub fn destroy_payload(&mut self) -> Vec<Error> {
         let mut errors = Vec::new();

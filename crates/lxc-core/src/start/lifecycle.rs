@@ -301,6 +301,7 @@ impl Monitor {
                 // Without a pid namespace of its own the end of init ends nothing else.
                 tree.kill_payload();
             }
+            remove_guests(&tree, &plan.idmap);
             log_all(tree.destroy());
         }
         drop(live.pin.take());
@@ -386,11 +387,29 @@ impl Up {
     }
 }
 
+const CAP_CHOWN: u64 = 1 << 0;
+const CAP_DAC_OVERRIDE: u64 = 1 << 1;
+
+fn is_capable(capability: u64) -> Result<bool> {
+    Ok(cred::capabilities().what(|| "read capabilities")?.effective & capability != 0)
+}
+
+/// Removes what the container has made inside its cgroups and its starter may not touch.
+fn remove_guests(tree: &Tree, maps: &[IdMap]) {
+    if maps.is_empty() || !tree.has_guests() || is_capable(CAP_DAC_OVERRIDE).unwrap_or(true) {
+        return;
+    }
+    match idmap::inside::run(maps, |tree: &&Tree| tree.remove_guests(), &tree) {
+        Ok(None) => {}
+        Ok(Some((number, errno))) => tracing::warn!("empty cgroup {}: {errno}", tree.describe_gift(number)),
+        Err(error) => tracing::warn!("{error}"),
+    }
+}
+
 /// Lets the container's root manage its cgroups; `group` is its group inside.
 fn give_cgroups(tree: &Tree, maps: &[IdMap], group: u32) -> Result<()> {
-    const CAP_CHOWN: u64 = 1;
     let Some(host) = idmap::host_id(maps, IdKind::Group, group) else { return Ok(()) };
-    let refused = if cred::capabilities().what(|| "read capabilities")?.effective & CAP_CHOWN != 0 {
+    let refused = if is_capable(CAP_CHOWN)? {
         tree.give_to_group(host).err()
     } else {
         idmap::inside::run(maps, |(tree, group): &(&Tree, u32)| tree.give_to_group(*group), &(tree, group))?
