@@ -29,4 +29,5 @@ mod mounts;
 mod net;
 mod parallel;
 mod system;
+mod unprivileged;
 mod wait;

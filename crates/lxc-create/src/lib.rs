@@ -80,7 +80,10 @@ pub fn run(args: Args, ctx: &Ctx) -> anyhow::Result<ExitCode> {
         ctx.error("Use \"none\" if you really want a container without a rootfs");
         return Ok(failure);
     };
-    if let Err(path) = container::check_access(ctx.lxcpath()) {
+    // A directory that is missing will be made, as an ordinary user's first container needs it.
+    if let Err(path) = container::check_access(ctx.lxcpath())
+        && !matches!(std::fs::metadata(&path), Err(error) if error.kind() == std::io::ErrorKind::NotFound)
+    {
         ctx.error(format_args!("You lack access to {}", path.display()));
         return Ok(failure);
     }

@@ -17,6 +17,7 @@ pub mod guest;
 pub mod leftovers;
 pub mod names;
 pub mod netns;
+pub mod ordinary;
 pub mod pty;
 pub mod ratchet;
 pub mod rootfs;

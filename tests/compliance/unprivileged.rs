@@ -1,0 +1,108 @@
+//! An ordinary user with ids of his own and delegated cgroups: the whole life of his containers.
+
+use std::fs;
+use std::time::Duration;
+
+use testkit::ordinary::{COUNT, Cgroups, FIRST, Ordinary, UID};
+use testkit::{Guest, Terminal, cases};
+
+fn life(user: &Ordinary) {
+    let guest = user.guest("unpriv").make();
+    user.give(&guest);
+    guest.start();
+    let pid = guest.pid();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    assert!(status.contains(&format!("Uid:\t{FIRST}\t{FIRST}\t")), "init is not the mapped root: {status}");
+    let map = fs::read_to_string(format!("/proc/{pid}/uid_map")).unwrap();
+    assert_eq!(map.split_whitespace().collect::<Vec<_>>(), ["0", &FIRST.to_string(), &COUNT.to_string()]);
+    // The monitor is the user's, in a cgroup below the one delegated to him.
+    let monitor = fs::metadata(format!("/proc/{}", guest.monitor())).unwrap();
+    assert_eq!(std::os::unix::fs::MetadataExt::uid(&monitor), UID);
+    let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    let unified = cgroups.lines().find(|line| line.starts_with("0::")).unwrap();
+    assert_eq!(unified, format!("0::/{}/lxc.payload.{}", user.cgroup(), guest.name()));
+    assert_eq!(guest.sh("id -u; echo $(cat /proc/self/uid_map)"), format!("0\n0 {FIRST} {COUNT}\n"));
+    // The console is the container root's: a getty could take it.
+    assert!(guest.sh("stat -c %u /dev/console").starts_with('0'), "the console is somebody else's");
+    guest.tool("lxc-freeze").done().exits(0).prints("").silent().ok();
+    assert_eq!(guest.state(), "FROZEN");
+    guest.tool("lxc-unfreeze").done().exits(0).ok();
+    let table = guest.bare_tool("lxc-ls").arg("-P").arg(guest.lxcpath()).args(["-f"]).done().ok();
+    assert!(table.lines().any(|line| line.contains(guest.name()) && line.contains("true")), "{table}");
+    guest.tool("lxc-stop").args(["-t", "10"]).done().exits(0).ok();
+    guest.await_gone();
+    guest.assert_nothing_left();
+}
+
+fn template(user: &Ordinary) {
+    let home = user.home();
+    fs::create_dir_all(home.join(".config/lxc")).unwrap();
+    let lines =
+        format!("lxc.idmap = u 0 {FIRST} {COUNT}\nlxc.idmap = g 0 {FIRST} {COUNT}\nlxc.net.0.type = empty\n");
+    fs::write(home.join(".config/lxc/default.conf"), lines).unwrap();
+    let guest = user.bare_guest("unpriv").without_rootfs().make();
+    // Only the name is wanted: the user makes it in his own place.
+    fs::remove_dir_all(guest.lxcpath()).unwrap();
+    let run = |tool: &str| guest.bare_tool(tool).args(["-n", guest.name()]).limit(Duration::from_secs(60));
+    run("lxc-create").args(["-t", "busybox"]).done().exits(0).ok();
+    let dir = home.join(".local/share/lxc").join(guest.name());
+    let root = fs::metadata(dir.join("rootfs")).unwrap();
+    assert_eq!(std::os::unix::fs::MetadataExt::uid(&root), FIRST);
+    run("lxc-start").arg("-d").done().exits(0).ok();
+    run("lxc-info").args(["-s", "-H"]).done().prints("RUNNING\n").ok();
+    run("lxc-stop").arg("-k").done().exits(0).ok();
+    run("lxc-wait").args(["-s", "STOPPED", "-t", "10"]).done().exits(0).ok();
+    run("lxc-execute").args(["--", "/bin/busybox", "id", "-u"]).done().exits(0).prints("0\n").ok();
+    run("lxc-destroy").done().exits(0).ok();
+    assert!(!dir.exists(), "{} is still there", dir.display());
+}
+
+cases! {
+    fn the_life_of_a_container() {
+        life(&Ordinary::new(Cgroups::Machine));
+    }
+
+    fn the_life_of_a_container_on_pure_cgroup2() {
+        life(&Ordinary::new(Cgroups::Pure));
+    }
+
+    fn created_executed_and_destroyed() {
+        template(&Ordinary::new(Cgroups::Machine));
+    }
+
+    fn a_console_of_his_own() {
+        let user = Ordinary::new(Cgroups::Machine);
+        let guest = user.guest("unpriv").init(testkit::rootfs::Init::Busybox).conf("lxc.tty.max = 1").make();
+        user.give(&guest);
+        guest.start();
+        let mut terminal = Terminal::spawn(guest.tool("lxc-console").args(["-t", "1"]));
+        terminal.expect("Type <Ctrl+a q>");
+        terminal.send("\r");
+        terminal.expect("login:");
+        terminal.send("root\r");
+        terminal.expect("# ");
+        terminal.send("echo tty-$((6*7))\r");
+        terminal.expect("tty-42");
+        terminal.send("\u{1}q");
+        assert_eq!(terminal.exit_within(Duration::from_secs(5)), 0);
+        guest.kill();
+    }
+}
+
+/// The container made cgroups inside its own, as a guest with systemd does: they belong to ids the user may not touch.
+fn nested_cgroups(user: &Ordinary, extra: &str) -> Guest {
+    let guest = user.guest("unpriv").conf(extra).make();
+    user.give(&guest);
+    guest.start();
+    guest
+}
+
+cases! {
+    fn cgroups_the_container_made_go_with_it() {
+        let user = Ordinary::new(Cgroups::Pure);
+        let guest = nested_cgroups(&user, "lxc.mount.auto = cgroup:rw:force");
+        guest.sh("mkdir -p /sys/fs/cgroup/inner/most && chown -R 1000:1000 /sys/fs/cgroup/inner");
+        guest.kill();
+        guest.assert_nothing_left();
+    }
+}
