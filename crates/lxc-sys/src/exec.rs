@@ -130,6 +130,15 @@ pub fn exec_fd(fd: std::os::fd::BorrowedFd<'_>, image: &Image) -> Errno {
     Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
 }
 
+/// Empties the environment of this process, for set-uid programs: what their caller put there is nobody's business.
+///
+/// - Context: first thing in `main`. Nothing may keep a string of `std::env::vars_os` by pointer; std copies them.
+/// - Source: clearenv(3).
+pub fn clear_environment(_: &crate::clone::SingleThreaded) {
+    // SAFETY: no other thread reads the environment: the token says that there is none.
+    unsafe { libc::clearenv() };
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,10 +12,13 @@ pub mod clone;
 pub mod cred;
 pub mod exec;
 pub mod fd;
+#[cfg(feature = "full")]
 pub mod lock;
 pub mod memory;
 pub mod mount;
+pub mod names;
 pub mod netlink;
+#[cfg(feature = "full")]
 pub mod notify;
 pub mod ns;
 pub mod pidfd;
@@ -25,6 +28,7 @@ pub mod regex;
 pub mod seal;
 pub mod signal;
 pub mod sigpipe;
+#[cfg(feature = "full")]
 pub mod socket;
 pub mod title;
 pub mod tty;

@@ -4,8 +4,11 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+#[cfg(feature = "full")]
+use std::os::fd::{FromRawFd, IntoRawFd};
 
+#[cfg(feature = "full")]
 use netlink_sys::{Socket, TokioSocket};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
@@ -44,6 +47,7 @@ const NEW_NET: u64 = 0x4000_0000;
 ///
 /// - Context: inside a tokio runtime with I/O enabled; panics outside one, as all of tokio does.
 /// - Errors: `EBADF` and the like when `fd` is no socket.
+#[cfg(feature = "full")]
 pub fn adopt(fd: OwnedFd) -> io::Result<TokioSocket> {
     // The constructor below unwraps this call; asking first turns its panic into an error.
     rustix::io::ioctl_fionbio(&fd, true)?;
@@ -52,6 +56,7 @@ pub fn adopt(fd: OwnedFd) -> io::Result<TokioSocket> {
 }
 
 /// The same for blocking use.
+#[cfg(feature = "full")]
 pub fn adopt_blocking(fd: OwnedFd) -> Socket {
     // SAFETY: `into_raw_fd` hands over the only owner of an open socket.
     unsafe { Socket::from_raw_fd(fd.into_raw_fd()) }

@@ -2,7 +2,7 @@
 //!
 //! Functions may be called between clone and exec; none allocates.
 
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::io::Errno;
 
@@ -21,6 +21,45 @@ pub fn unshare(kinds: u64) -> Result<(), Errno> {
     // SAFETY: only CLONE_NEW* bits are passed on, which change no memory sharing.
     let result = unsafe { libc::unshare((kinds & ALL) as i32) };
     if result == 0 { Ok(()) } else { Err(last()) }
+}
+
+/// The user namespace that owns the namespace behind `fd`.
+///
+/// - Errors: `ENOTTY` when `fd` is no namespace, `EPERM` when the owner is outside the caller's own user namespace.
+/// - Source: ioctl_ns(2) `NS_GET_USERNS`.
+pub fn owning_user_ns(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    const NS_GET_USERNS: libc::c_ulong = 0xb701;
+    related(fd, NS_GET_USERNS)
+}
+
+/// The parent of the user (or pid) namespace behind `fd`.
+///
+/// - Errors: as `owning_user_ns`; the caller's own user namespace is the last one it gets.
+/// - Source: ioctl_ns(2) `NS_GET_PARENT`.
+pub fn parent(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    const NS_GET_PARENT: libc::c_ulong = 0xb702;
+    related(fd, NS_GET_PARENT)
+}
+
+/// Who made the user namespace behind `fd`, as seen in the caller's.
+///
+/// - Source: ioctl_ns(2) `NS_GET_OWNER_UID`.
+pub fn owner_uid(fd: BorrowedFd<'_>) -> Result<u32, Errno> {
+    const NS_GET_OWNER_UID: libc::c_ulong = 0xb704;
+    let mut uid: libc::uid_t = 0;
+    // SAFETY: the kernel writes one uid_t.
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), NS_GET_OWNER_UID as _, &raw mut uid) };
+    if result == 0 { Ok(uid) } else { Err(last()) }
+}
+
+fn related(fd: BorrowedFd<'_>, request: libc::c_ulong) -> Result<OwnedFd, Errno> {
+    // SAFETY: these requests take no argument.
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), request as _) };
+    if result < 0 {
+        return Err(last());
+    }
+    // SAFETY: a new descriptor that nothing else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(result) })
 }
 
 /// Every `CLONE_NEW*` bit (time namespaces use 0x80).
