@@ -2,7 +2,22 @@
 
 use std::fs;
 
+use testkit::cgroup2::Pure;
 use testkit::{Guest, cases};
+
+/// Everything a shell in a container needs but /dev/zero.
+const ALLOWLIST: &str = "devices.deny = a\ndevices.allow = c *:* m\ndevices.allow = b *:* m\ndevices.allow = c 1:3 rwm\n\
+                         devices.allow = c 1:9 rwm\ndevices.allow = c 5:* rwm\ndevices.allow = c 136:* rwm";
+
+fn allowlist(prefix: &str) -> String {
+    ALLOWLIST.lines().map(|line| format!("{prefix}{line}\n")).collect()
+}
+
+fn refused(guest: &Guest, command: &str) -> bool {
+    let done = guest.attach(["sh", "-c", command]);
+    assert!(done.code == 0 || done.stderr.contains("Operation not permitted"), "{done}");
+    done.code != 0
+}
 
 /// Path of the container's cgroup in one v1 hierarchy.
 fn cgroup(guest: &Guest, controller: &str) -> String {
@@ -51,6 +66,32 @@ cases! {
         assert_ne!(guest.attach(["sh", "-c", "head -c 1 /tmp/zero"]).code, 0);
         guest.tool("lxc-cgroup").args(["devices.allow", "c 1:5 rwm"]).done().exits(0).ok();
         guest.sh("head -c 1 /tmp/zero >/dev/null");
+    }
+
+    fn a_device_list_from_the_configuration() {
+        if !v1() {
+            return;
+        }
+        let guest = Guest::build("cgroup").conf(&allowlist("lxc.cgroup.")).start();
+        assert!(refused(&guest, "head -c 1 /dev/zero"));
+        guest.sh("head -c 1 /dev/urandom > /dev/null; mknod /tmp/loop b 7 0");
+        assert!(refused(&guest, "head -c 1 /tmp/loop"));
+    }
+
+    fn a_device_list_on_pure_cgroup2() {
+        let pure = Pure::new();
+        let guest = Guest::build("cgroup").under(pure.prefix()).conf(&allowlist("lxc.cgroup2.")).start();
+        guest.sh("head -c 1 /dev/urandom > /dev/null");
+        assert!(refused(&guest, "head -c 1 /dev/zero"), "the list is not in force");
+        guest.tool("lxc-cgroup").args(["devices.allow", "c 1:5 rwm"]).done().exits(0).prints("").silent().ok();
+        assert!(!refused(&guest, "head -c 1 /dev/zero"), "allowed, but refused");
+        guest.tool("lxc-cgroup").args(["devices.deny", "c 1:5 rwm"]).done().exits(0).silent().ok();
+        assert!(refused(&guest, "head -c 1 /dev/zero"), "an old program stayed or no new one came");
+        assert!(!refused(&guest, "head -c 1 /dev/urandom"), "other devices are as before");
+        for wrong in ["x 1:5 rw", "c 1:5 rwx", "c1:5"] {
+            let done = guest.tool("lxc-cgroup").args(["devices.allow", wrong]).done();
+            done.exits(1).says(&format!("Failed to assign '{wrong}' value to 'devices.allow'")).ok_on_stdout();
+        }
     }
 
     fn limits_from_the_configuration() {

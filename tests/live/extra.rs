@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use testkit::cgroup2::Pure;
 use testkit::netns::Netns;
 use testkit::rootfs::{Init, write_script};
 use testkit::{Guest, cases, eventually};
@@ -70,6 +71,29 @@ cases! {
             assert_eq!(terminal.exit_within(Duration::from_secs(5)), 0);
         }
         assert_eq!(guest.state(), "RUNNING");
+    }
+
+    fn a_first_device_rule_leaves_the_other_devices_alone() {
+        // The original starts an allowlist with it: nothing opens /dev/null any more.
+        let pure = Pure::new();
+        let guest = Guest::build("extra").under(pure.prefix()).start();
+        let opens = |node: &str| guest.attach(["sh", "-c", &format!("head -c 1 {node}")]).code == 0;
+        guest.tool("lxc-cgroup").args(["devices.allow", "c 1:5 rwm"]).done().exits(0).ok();
+        assert!(opens("/dev/zero") && opens("/dev/urandom"));
+        guest.tool("lxc-cgroup").args(["devices.deny", "/dev/zero r"]).done().exits(0).ok();
+        assert!(!opens("/dev/zero") && opens("/dev/urandom"));
+        guest.sh("echo > /dev/zero");
+    }
+
+    fn v1_keys_apply_on_pure_cgroup2_and_the_log_says_so() {
+        let pure = Pure::new();
+        let lines = "lxc.cgroup.devices.deny = c 1:5 rwm\nlxc.cgroup.memory.swappiness = 10";
+        let guest = Guest::build("extra").under(pure.prefix()).conf(lines).start();
+        assert_ne!(guest.attach(["sh", "-c", "head -c 1 /dev/zero"]).code, 0);
+        assert_eq!(guest.attach(["sh", "-c", "head -c 1 /dev/urandom >/dev/null"]).code, 0);
+        let log = fs::read_to_string(guest.dir().join("log")).unwrap();
+        assert!(log.contains("lxc.cgroup.devices.* is applied as a cgroup2 device program"), "{log}");
+        assert!(log.contains("lxc.cgroup.memory.swappiness is ignored"), "{log}");
     }
 
     fn what_is_typed_before_the_escape_arrives() {

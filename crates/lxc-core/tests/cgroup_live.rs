@@ -358,6 +358,67 @@ fn device_rules_bind_and_can_be_changed() {
     tree.add_device_rule(&rule("devices.deny", "c 1:9 r")).expect("deny");
     assert!(!may_read(&tree, "/dev/urandom"));
     assert!(may_read(&tree, "/dev/zero"), "other rules stay");
+    // Each update takes the place of the one before.
+    if let Some(count) = device_programs(&tree) {
+        assert_eq!(count, 1);
+    }
+    assert!(tree.destroy_payload().is_empty());
+}
+
+/// Device programs on the payload's cgroup; `None` where the v1 controller does it.
+fn device_programs(tree: &Tree) -> Option<u32> {
+    let found = tree.controller_fd("devices", 0, Which::Limit).expect("devices");
+    if found.version == Version::V1 {
+        return None;
+    }
+    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY;
+    let dir = rustix::fs::openat(found.fd, ".", flags, rustix::fs::Mode::empty()).expect("open");
+    Some(lxc_sys::bpf::count_device_programs(dir).expect("query"))
+}
+
+#[test]
+fn without_a_list_the_first_refusal_refuses_that_device_only() {
+    let Some(nest) = Nest::new("open") else { return };
+    if nest.layout.of_controller("devices").is_none() {
+        return println!("skipped: neither a devices controller nor cgroup2");
+    }
+    let mut tree = nest.tree(&nest.settings());
+    tree.create_payload().expect("payload");
+    let rule = |file, value| DeviceRule::parse(file, value).expect("rule");
+    tree.add_device_rule(&rule("devices.allow", "c 1:9 r")).expect("allow what is allowed");
+    assert!(may_read(&tree, "/dev/zero"), "allowing one device took another away");
+    assert_ne!(device_programs(&tree), Some(1), "nothing to restrict, but a program");
+    match tree.add_device_rule(&rule("devices.deny", "c 1:9 r")) {
+        Err(error) if error.kind() == lxc_core::ErrorKind::Permission => return println!("skipped: {error}"),
+        other => other.expect("deny"),
+    }
+    assert!(!may_read(&tree, "/dev/urandom"));
+    assert!(may_read(&tree, "/dev/zero"));
+    tree.add_device_rule(&rule("devices.allow", "c 1:9 r")).expect("allow again");
+    assert!(may_read(&tree, "/dev/urandom"));
+    assert!(tree.destroy_payload().is_empty());
+}
+
+#[test]
+fn device_rules_reach_the_inner_cgroup() {
+    let Some(nest) = Nest::new("inner") else { return };
+    if nest.layout.of_controller("devices").is_none() {
+        return println!("skipped: neither a devices controller nor cgroup2");
+    }
+    let mut settings = Settings::default();
+    settings.cgroup.monitor = Some(format!("{}/m", nest.dir));
+    settings.cgroup.container = Some(format!("{}/p", nest.dir));
+    settings.cgroup.container_inner = Some("ns".into());
+    let mut tree = nest.tree(&settings);
+    tree.create_payload().expect("payload");
+    let rule = |file, value| DeviceRule::parse(file, value).expect("rule");
+    match tree.add_device_rule(&rule("devices.deny", "c 1:9 rwm")) {
+        Err(error) if error.kind() == lxc_core::ErrorKind::Permission => return println!("skipped: {error}"),
+        other => other.expect("deny"),
+    }
+    assert!(!may_read(&tree, "/dev/urandom"));
+    tree.add_device_rule(&rule("devices.allow", "c 1:9 rwm")).expect("allow");
+    assert!(may_read(&tree, "/dev/urandom"), "allowed above, refused where the processes are");
     assert!(tree.destroy_payload().is_empty());
 }
 

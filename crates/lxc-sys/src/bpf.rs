@@ -95,6 +95,7 @@ impl Insn {
 const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_PROG_ATTACH: libc::c_int = 8;
 const BPF_PROG_DETACH: libc::c_int = 9;
+const BPF_PROG_QUERY: libc::c_int = 16;
 const BPF_PROG_TYPE_CGROUP_DEVICE: u32 = 15;
 const BPF_CGROUP_DEVICE: u32 = 6;
 const BPF_F_ALLOW_MULTI: u32 = 2;
@@ -122,6 +123,19 @@ struct AttachAttr {
     attach_type: u32,
     attach_flags: u32,
     replace_bpf_fd: u32,
+}
+
+/// The leading part of `union bpf_attr` for BPF_PROG_QUERY.
+#[repr(C)]
+struct QueryAttr {
+    target_fd: u32,
+    attach_type: u32,
+    query_flags: u32,
+    attach_flags: u32,
+    prog_ids: u64,
+    prog_cnt: u32,
+    reserved: u32,
+    prog_attach_flags: u64,
 }
 
 fn fd_word(fd: impl AsFd) -> u32 {
@@ -169,8 +183,8 @@ pub fn attach_device_program(
     attach_call(
         BPF_PROG_ATTACH,
         &AttachAttr {
-            target_fd: fd_word(cgroup),
-            attach_bpf_fd: fd_word(program),
+            target_fd: fd_word(&cgroup),
+            attach_bpf_fd: fd_word(&program),
             attach_type: BPF_CGROUP_DEVICE,
             attach_flags: flags,
             replace_bpf_fd: replaced.map_or(0, fd_word),
@@ -183,13 +197,34 @@ pub fn detach_device_program(cgroup: impl AsFd, program: impl AsFd) -> io::Resul
     attach_call(
         BPF_PROG_DETACH,
         &AttachAttr {
-            target_fd: fd_word(cgroup),
-            attach_bpf_fd: fd_word(program),
+            target_fd: fd_word(&cgroup),
+            attach_bpf_fd: fd_word(&program),
             attach_type: BPF_CGROUP_DEVICE,
             attach_flags: 0,
             replace_bpf_fd: 0,
         },
     )
+}
+
+/// How many device programs are attached to a cgroup itself.
+///
+/// - Shape: `cgroup` as for [`attach_device_program`]; those of cgroups above are not counted.
+/// - Source: bpf(2); BPF_PROG_QUERY, Linux 4.15.
+pub fn count_device_programs(cgroup: impl AsFd) -> io::Result<u32> {
+    let mut attr = QueryAttr {
+        target_fd: fd_word(&cgroup),
+        attach_type: BPF_CGROUP_DEVICE,
+        query_flags: 0,
+        attach_flags: 0,
+        prog_ids: 0,
+        prog_cnt: 0,
+        reserved: 0,
+        prog_attach_flags: 0,
+    };
+    // SAFETY: attr outlives the call, the size given is attr's, and without prog_ids the kernel writes into attr only.
+    let result =
+        unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_QUERY, &raw mut attr, size_of::<QueryAttr>()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(attr.prog_cnt) }
 }
 
 fn attach_call(command: libc::c_int, attr: &AttachAttr) -> io::Result<()> {

@@ -8,7 +8,7 @@ use lxc_conf::model::Origin;
 use rustix::fs::{AtFlags, Gid, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::devices::{DeviceList, DeviceRule, ResolvedRule};
+use super::devices::{DeviceList, DeviceRule, ListDefault, ResolvedRule};
 use super::file;
 use super::layout::Version;
 use super::limit::explain;
@@ -51,8 +51,8 @@ impl Tree {
             DeviceSetup::Open => Ok(()),
             DeviceSetup::Files { hierarchy, rules } => {
                 for planned in rules {
-                    let (file, value) = resolve(&planned.rule, &planned.origin)?.v1_write();
-                    self.write_limit(*hierarchy, file, &value, &planned.origin)?;
+                    let rule = resolve(&planned.rule, &planned.origin)?;
+                    self.write_device_rule(*hierarchy, &rule, &planned.origin)?;
                 }
                 Ok(())
             }
@@ -74,6 +74,9 @@ impl Tree {
     }
 
     /// Adds one device rule to a running container (`lxc-cgroup … devices.allow`, command 14).
+    ///
+    /// A container without a list has all devices open, as on v1: allowing one more changes nothing, a first refusal
+    /// starts a denylist. (The original starts an allowlist, which takes every other device away.)
     pub fn add_device_rule(&mut self, rule: &DeviceRule) -> Result<()> {
         let resolved = resolve(rule, &Origin::default())?;
         let v1 = self
@@ -81,16 +84,30 @@ impl Tree {
             .iter()
             .position(|node| node.hierarchy.version == Version::V1 && node.hierarchy.has("devices"));
         if let Some(hierarchy) = v1 {
-            let (file, value) = resolved.v1_write();
-            return self.write_limit(hierarchy, file, &value, &Origin::default());
+            return self.write_device_rule(hierarchy, &resolved, &Origin::default());
         }
-        let mut list = match &self.devices {
-            Some(current) => current.list.clone(),
-            // COMPAT: a first rule on cgroup2 starts an allowlist.
-            None => DeviceList::new(super::devices::ListDefault::Deny),
-        };
+        let before = self.devices.as_ref().map(|current| &current.list);
+        let mut list = before.cloned().unwrap_or_else(|| DeviceList::new(ListDefault::Allow));
         list.apply(&resolved);
+        if before == Some(&list) || before.is_none() && list.is_open() {
+            return Ok(());
+        }
         self.install(list)
+    }
+
+    /// Writes one rule to the v1 controller.
+    ///
+    /// A refusal reaches the cgroups below by itself, a permission does not: the inner cgroup has to be told.
+    fn write_device_rule(&self, hierarchy: usize, rule: &ResolvedRule, origin: &Origin) -> Result<()> {
+        let (file, value) = rule.v1_write();
+        self.write_limit(hierarchy, file, &value, origin)?;
+        let inner = self.nodes.get(hierarchy).and_then(|node| node.inner.as_ref());
+        match inner {
+            Some(inner) if rule.allow => file::write(inner, file, value.as_bytes()).map_err(|errno| {
+                explain(errno, format!("write `{value}` to {file} of the inner cgroup"), file).at(origin)
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Gives the payload's cgroups to the container's root.

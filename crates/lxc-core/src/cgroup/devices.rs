@@ -246,6 +246,11 @@ impl DeviceList {
         DeviceList { default, exceptions: Vec::new() }
     }
 
+    /// Whether it lets everything through.
+    pub fn is_open(&self) -> bool {
+        self.default == ListDefault::Allow && self.exceptions.is_empty()
+    }
+
     /// Applies one more rule; the order of rules matters as it does to the v1 controller.
     pub fn apply(&mut self, rule: &ResolvedRule) {
         let Some((set, access)) = rule.set else {

@@ -459,7 +459,25 @@ impl CgroupPlan {
                 .cure("mount the v1 devices controller or cgroup2, or remove the rules"));
             }
         };
-        Ok(())
+        self.check_inner_devices()
+    }
+
+    /// A v1 cgroup with another below it takes no rule for all devices, and the inner cgroup is there from the start.
+    fn check_inner_devices(&self) -> Result<()> {
+        let (DeviceSetup::Files { rules, .. }, Some(_)) = (&self.devices, &self.inner) else { return Ok(()) };
+        let Some(planned) = rules.iter().find(|planned| planned.rule.is_global()) else { return Ok(()) };
+        Err(Error::new(
+            ErrorKind::Config,
+            format!(
+                "device rule `{}` and lxc.cgroup.dir.container.inner exclude each other here",
+                planned.rule
+            ),
+        )
+        .at(&planned.origin)
+        .cure(
+            "the v1 devices controller takes no rule for all devices on a cgroup with another below it: deny \
+             devices one by one (or `c *:*` and `b *:*`), or clear lxc.cgroup.dir.container.inner",
+        ))
     }
 
     fn push(&mut self, hierarchy: usize, setting: &CgroupSetting) {

@@ -39,7 +39,7 @@ pub(super) fn v1_to_v2(settings: &[&CgroupSetting]) -> Vec<Translated> {
         }
         match translate(&setting.file, setting.value.trim(), &last) {
             Ok(Some((file, value))) => {
-                done.push(Translated::Write { file: file.to_owned(), value, origin, from });
+                done.push(Translated::Write { file, value, origin, from });
             }
             Ok(None) => {}
             Err(why) => done.push(Translated::Dropped { origin, from, why }),
@@ -53,8 +53,11 @@ fn translate<'a>(
     file: &str,
     value: &str,
     last: &dyn Fn(&str) -> Option<&'a str>,
-) -> Result<Option<(&'static str, String)>, String> {
-    let write = |file: &'static str, value: String| Ok(Some((file, value)));
+) -> Result<Option<(String, String)>, String> {
+    let write = |file: &str, value: String| Ok(Some((file.to_owned(), value)));
+    if let Some(size) = file.strip_prefix("hugetlb.").and_then(|rest| rest.strip_suffix(".limit_in_bytes")) {
+        return write(&format!("hugetlb.{size}.max"), limit(value));
+    }
     match file {
         "memory.limit_in_bytes" => write("memory.max", limit(value)),
         "memory.soft_limit_in_bytes" => write("memory.low", limit(value)),
@@ -89,6 +92,12 @@ fn translate<'a>(
             let weight: u64 = value.parse().map_err(|_| "its value is not a number")?;
             write("io.weight", format!("default {}", io_weight(weight)))
         }
+        "blkio.weight_device" | "blkio.bfq.weight_device" => {
+            let (device, weight) = value.split_once(' ').ok_or("its value is not MAJOR:MINOR WEIGHT")?;
+            let weight: u64 = weight.trim().parse().map_err(|_| "its weight is not a number")?;
+            write("io.weight", format!("{device} {}", io_weight(weight)))
+        }
+        "rdma.max" => write("rdma.max", value.to_owned()),
         "blkio.throttle.read_bps_device" => throttle(value, "rbps"),
         "blkio.throttle.write_bps_device" => throttle(value, "wbps"),
         "blkio.throttle.read_iops_device" => throttle(value, "riops"),
@@ -98,11 +107,13 @@ fn translate<'a>(
 }
 
 /// `MAJ:MIN N` as one line of io.max; 0 lifts the limit.
-fn throttle(value: &str, word: &str) -> Result<Option<(&'static str, String)>, String> {
+fn throttle(value: &str, word: &str) -> Result<Option<(String, String)>, String> {
     let mut words = value.split_whitespace();
     match (words.next(), words.next(), words.next()) {
-        (Some(device), Some("0"), None) => Ok(Some(("io.max", format!("{device} {word}=max")))),
-        (Some(device), Some(number), None) => Ok(Some(("io.max", format!("{device} {word}={number}")))),
+        (Some(device), Some("0"), None) => Ok(Some(("io.max".to_owned(), format!("{device} {word}=max")))),
+        (Some(device), Some(number), None) => {
+            Ok(Some(("io.max".to_owned(), format!("{device} {word}={number}"))))
+        }
         _ => Err("its value is not MAJOR:MINOR NUMBER".to_owned()),
     }
 }

@@ -287,3 +287,17 @@ cgroup pivot lxc.pivot
 "
     );
 }
+
+#[test]
+fn a_rule_for_all_devices_does_not_go_with_an_inner_cgroup_on_v1() {
+    let mut settings = Settings::default();
+    settings.cgroup.monitor = Some("m".into());
+    settings.cgroup.container = Some("p".into());
+    settings.cgroup.container_inner = Some("ns".into());
+    settings.cgroup1 = vec![set("devices.deny", "a", 3)];
+    let error = make(&settings, &layout(LayoutKind::Hybrid)).expect_err("v1");
+    assert_eq!(error.origin().map(|origin| origin.line), Some(3));
+    assert!(make(&settings, &layout(LayoutKind::Unified)).is_ok());
+    settings.cgroup1 = vec![set("devices.deny", "c *:* rwm", 3)];
+    assert!(make(&settings, &layout(LayoutKind::Hybrid)).is_ok());
+}
