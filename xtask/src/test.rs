@@ -111,7 +111,10 @@ pub fn run(words: &[String]) -> Result<()> {
     }
     let mut report = Report::default();
     match (theirs, tier) {
-        (true, _) => theirs_compliance(&mut report),
+        (true, _) => {
+            theirs_compliance(&mut report);
+            theirs_attacks(&mut report);
+        }
         (_, Some(0..=2)) => unit(&mut report),
         (_, Some(3)) => {
             if staged(&mut report) {
@@ -124,6 +127,12 @@ pub fn run(words: &[String]) -> Result<()> {
             }
             theirs_compliance(&mut report);
         }
+        (_, Some(5)) => {
+            if staged(&mut report) {
+                ours_attacks(&mut report);
+            }
+            theirs_attacks(&mut report);
+        }
         (_, Some(6)) => {
             if staged(&mut report) {
                 interop(&mut report);
@@ -135,9 +144,11 @@ pub fn run(words: &[String]) -> Result<()> {
             unit(&mut report);
             if !fast {
                 theirs_compliance(&mut report);
+                theirs_attacks(&mut report);
                 if staged(&mut report) {
                     ours_compliance(&mut report);
                     live(&mut report);
+                    ours_attacks(&mut report);
                     interop(&mut report);
                 }
             }
@@ -181,6 +192,15 @@ fn ours_compliance(report: &mut Report) {
 
 fn theirs_compliance(report: &mut Report) {
     report.tier("compliance, theirs", || container_tests("compliance", "theirs").map(Some));
+}
+
+fn ours_attacks(report: &mut Report) {
+    report.tier("attacks, ours", || container_tests("attacks", "ours").map(Some));
+}
+
+/// What the original lets happen is listed in `tests/expected-failures`; what it withstands, too, must stay true.
+fn theirs_attacks(report: &mut Report) {
+    report.tier("attacks, theirs", || container_tests("attacks", "theirs").map(Some));
 }
 
 fn interop(report: &mut Report) {

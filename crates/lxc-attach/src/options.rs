@@ -33,11 +33,7 @@ pub fn namespaces(text: &str) -> Result<u64, String> {
 
 /// `-u`, `-g`: a decimal number below 4294967295, digits only (a wrong reading would run the command as somebody else).
 pub fn id(text: &str) -> Result<u32, String> {
-    let wrong = || format!("{text:?} is not a numeric id");
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(wrong());
-    }
-    text.parse().ok().filter(|id| *id != u32::MAX).ok_or_else(wrong)
+    lxc_conf::value::number::id(text).map_err(|error| error.reason)
 }
 
 /// `-a`: a name of `lxc.arch`.

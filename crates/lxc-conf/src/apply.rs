@@ -182,7 +182,8 @@ fn apply_value(
         return Ok(());
     }
     if let Some(slot) = uint_slot(s, id) {
-        *slot = number::uint(value)?;
+        *slot =
+            if matches!(id, Id::InitUid | Id::InitGid) { number::id(value)? } else { number::uint(value)? };
         return Ok(());
     }
     if let Some(slot) = signal_slot(s, id) {

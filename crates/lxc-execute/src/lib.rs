@@ -23,10 +23,10 @@ pub struct Args {
     #[arg(short = 's', long, value_name = "KEY=VALUE")]
     define: Vec<String>,
     /// Run the command with this user id
-    #[arg(short = 'u', long, value_name = "UID")]
+    #[arg(short = 'u', long, value_name = "UID", value_parser = id)]
     uid: Option<u32>,
     /// Run the command with this group id
-    #[arg(short = 'g', long, value_name = "GID")]
+    #[arg(short = 'g', long, value_name = "GID", value_parser = id)]
     gid: Option<u32>,
     /// Share the network namespace of a container or process
     #[arg(long, value_name = "NAME|PID")]
@@ -40,6 +40,10 @@ pub struct Args {
     /// Share its pid namespace
     #[arg(long, value_name = "NAME|PID")]
     share_pid: Option<String>,
+}
+
+fn id(text: &str) -> Result<u32, String> {
+    lxc_conf::value::number::id(text).map_err(|error| error.reason)
 }
 
 /// The options, for parsing and for the manual page.

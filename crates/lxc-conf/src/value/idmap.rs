@@ -6,7 +6,7 @@ use crate::model::{IdKind, IdMap};
 /// What the original logs for anything but a wrong type.
 const UNPARSABLE: &str = "Invalid argument - Failed to parse id mappings";
 
-/// Parses one line. Numbers are read with base 0 and must fit in 32 bits, as ids do.
+/// Parses one line. Numbers are plain decimal ones that fit in 32 bits, as ids do.
 pub fn parse(value: &str) -> Result<IdMap> {
     let mut words = words(value);
     let kind = match words.next() {
@@ -21,15 +21,15 @@ pub fn parse(value: &str) -> Result<IdMap> {
         }
         None => return Err(shape()),
     };
-    let mut id = |what: &str| -> Result<u32> {
+    let mut id = |what: &str, parse: fn(&str) -> Result<u32>| -> Result<u32> {
         let (at, word) = words.next().ok_or_else(shape)?;
-        number::uint(word).map_err(|e| ValueError::new(format!("{what}: {}", e.reason)).at(at))
+        parse(word).map_err(|e| ValueError::new(format!("{what}: {}", e.reason)).at(at))
     };
     let map = IdMap {
         kind,
-        ns_id: id("id in the container")?,
-        host_id: id("id on the host")?,
-        count: id("number of ids")?,
+        ns_id: id("id in the container", number::id)?,
+        host_id: id("id on the host", number::id)?,
+        count: id("number of ids", number::id_count)?,
     };
     match words.next() {
         None => Ok(map),
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn lines() {
-        let map = parse("g  0\t0x10 010").unwrap();
+        let map = parse("g  0\t16 8").unwrap();
         assert_eq!(map, IdMap { kind: IdKind::Group, ns_id: 0, host_id: 16, count: 8 });
         assert_eq!(format(&map), "g 0 16 8");
         for bad in [
@@ -70,6 +70,9 @@ mod tests {
             "u 0 1 2x",
             "u 0 1 -2",
             "u 0 4294967296 1",
+            "u 0x0 1 2",
+            "u 0 010 2",
+            "u 0 +1 2",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }

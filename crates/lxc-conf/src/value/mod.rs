@@ -72,7 +72,7 @@ pub fn group_ids(value: &str) -> Result<Vec<u32>> {
     for part in value.split(',') {
         let word = part.trim_ascii();
         if !word.is_empty() {
-            gids.push(number::uint(word).map_err(|e| e.at(at))?);
+            gids.push(number::id(word).map_err(|e| e.at(at))?);
         }
         at += part.len() + 1;
     }
@@ -94,8 +94,8 @@ mod tests {
 
     #[test]
     fn group_lists() {
-        assert_eq!(group_ids("1,2, 3,,0x10"), Ok(vec![1, 2, 3, 16]));
-        for bad in ["", ",", "5,x", "7 8", "1,-1"] {
+        assert_eq!(group_ids("1,2, 3,,16"), Ok(vec![1, 2, 3, 16]));
+        for bad in ["", ",", "5,x", "7 8", "1,-1", "0x10"] {
             assert!(group_ids(bad).is_err(), "{bad}");
         }
     }

@@ -8,6 +8,31 @@ pub fn uint(value: &str) -> Result<u32> {
     u32::try_from(n).map_err(|_| ValueError::new(format!("{value:?} is larger than {}", u32::MAX)))
 }
 
+/// `id`: the number of a user or group: decimal digits only, below 4294967295 (which means "no user").
+///
+/// Stricter than the other numbers: whoever is read wrongly here becomes somebody else (CVE-2026-30892). `010` may be 8
+/// or 10, so it is neither.
+pub fn id(value: &str) -> Result<u32> {
+    decimal(value)?
+        .try_into()
+        .ok()
+        .filter(|id| *id != u32::MAX)
+        .ok_or_else(|| ValueError::new(format!("{value:?} is too large for the number of a user or group")))
+}
+
+/// How many users or groups: decimal digits only.
+pub fn id_count(value: &str) -> Result<u32> {
+    decimal(value)?.try_into().map_err(|_| ValueError::new(format!("{value:?} is larger than {}", u32::MAX)))
+}
+
+fn decimal(value: &str) -> Result<u64> {
+    let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits || value.len() > 1 && value.starts_with('0') {
+        return Err(ValueError::new(format!("{value:?} is not a plain decimal number")));
+    }
+    value.parse().map_err(|_| not_a_number(value))
+}
+
 /// As [`uint`] with 64 bits.
 pub fn unsigned(value: &str) -> Result<u64> {
     let text = value.trim_ascii_start();
@@ -72,6 +97,20 @@ mod tests {
         {
             assert!(uint(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn ids_are_plain_decimal() {
+        for (text, want) in [("0", 0), ("7", 7), ("4294967294", u32::MAX - 1)] {
+            assert_eq!(id(text), Ok(want), "{text}");
+        }
+        for text in
+            ["", "0x0", "+0", " 0", "0 ", "-1", "-0", "4294967295", "4294967296", "010", "00", "1e3", "٣"]
+        {
+            assert!(id(text).is_err(), "{text}");
+        }
+        assert_eq!(id_count("4294967295"), Ok(u32::MAX));
+        assert!(id_count("4294967296").is_err());
     }
 
     #[test]
