@@ -11,3 +11,4 @@ mod explain;
 mod extra;
 mod json;
 mod mount;
+mod unprivileged;

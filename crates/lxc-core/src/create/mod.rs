@@ -19,6 +19,7 @@ use rustix::fs::Mode;
 
 use crate::destroy::{PATIENCE, ownership};
 use crate::error::{Error, ErrorKind, Result, ResultExt};
+use crate::idmap;
 use crate::lock::DiskLock;
 use crate::template::{self, Stdio};
 use backing::{Backing, Specs};
@@ -77,7 +78,14 @@ enum Rootfs {
 /// - Errors:  `AlreadyExists` for a defined container with a rootfs; `NotFound` for a template or a configured rootfs
 ///   that is not there; `Unsupported` storage; `Hook` when the template failed.
 /// - Source:  reference abi-and-wire.md D3, config.md §3.
-pub fn create(request: Request<'_>) -> Result<Config> {
+pub fn create(mut request: Request<'_>) -> Result<Config> {
+    // An ordinary user's container belongs to his ids; a map he has not written is made and saved.
+    let filled = idmap::grant::fill_in(&mut request.config);
+    if request.template.is_some() {
+        filled?;
+        let settings = request.config.settings();
+        idmap::grant::check(&settings.idmap, &settings.origin("lxc.idmap").cloned().unwrap_or_default())?;
+    }
     let plan = Plan::new(request)?;
     let mut journal = Journal::new(&plan.config.settings().idmap);
     journal.parents(&plan.dir, ROOTFS_MODE)?;

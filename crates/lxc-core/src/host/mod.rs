@@ -65,6 +65,14 @@ pub fn environment() -> Vec<(OsString, OsString)> {
     std::env::vars_os().collect()
 }
 
+/// Where along `PATH` an executable file of that name is.
+pub fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+    std::env::split_paths(&path)
+        .map(|dir| dir.join(name))
+        .find(|file| file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok())
+}
+
 /// How many descriptors from 3 on a service manager passed to this program (sd_listen_fds(3)).
 pub fn passed_descriptors() -> u32 {
     std::env::var("LISTEN_FDS")

@@ -1,7 +1,9 @@
 //! User-namespace id maps: planned from the configuration, written to /proc or through newuidmap.
 
 pub mod apply;
+pub mod grant;
 pub mod inside;
+pub mod subid;
 
 use std::fmt::Write as _;
 

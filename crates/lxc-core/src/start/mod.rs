@@ -24,7 +24,7 @@ use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::plan::{self, StartPlan};
 pub use crate::plan::{Kind, Mode};
 use crate::state::State;
-use crate::{cgroup, command, host};
+use crate::{cgroup, command, host, idmap};
 
 /// What to start.
 #[derive(Debug)]
@@ -77,7 +77,13 @@ pub fn start(request: Request) -> Result<Outcome> {
     // ORDER: the socket first: it is what says "already running", and it keeps a second starter out.
     let listener = claim_name(&request)?;
     refuse_unfinished(&request)?;
+    let mut request = request;
+    idmap::grant::fill_in(&mut request.config)?;
     let prepared = prepare(request)?;
+    if !prepared.plan.idmap.is_empty() {
+        let origin = prepared.request.config.settings().origin("lxc.idmap").cloned().unwrap_or_default();
+        idmap::grant::check(&prepared.plan.idmap, &origin)?;
+    }
     preflight::check(&prepared.plan, prepared.request.config.settings())?;
     match prepared.request.mode {
         Mode::Foreground => {
