@@ -125,7 +125,8 @@ pub fn run(words: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The tools: every crate with a library for the multi-call program and a program of its own.
+/// The tools: every crate with a library for the multi-call program and a program of its own. Not the set-uid helper,
+/// whose library is for tests and which is never part of another program.
 pub fn tools() -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(sh::repository().join("crates"))? {
@@ -135,9 +136,23 @@ pub fn tools() -> Result<Vec<String>> {
             names.push(entry.file_name().to_string_lossy().into_owned());
         }
     }
-    names.retain(|name| name.starts_with("lxc-") && name != "lxc-multicall");
+    names.retain(|name| {
+        name.starts_with("lxc-") && !["lxc-multicall", "lxc-user-nic"].contains(&name.as_str())
+    });
     names.sort();
     Ok(names)
+}
+
+/// The cargo profile of releases of lxc-user-nic.
+pub const SETUID: &str = "setuid";
+
+/// Where cargo leaves lxc-user-nic.
+pub fn built_helper(profile: Profile) -> PathBuf {
+    let dir = match profile {
+        Profile::Dev => built(profile),
+        Profile::Release => sh::target().join(SETUID),
+    };
+    dir.join("lxc-user-nic")
 }
 
 fn built(profile: Profile) -> PathBuf {
@@ -174,6 +189,13 @@ pub fn build(settings: &Settings, profile: Profile) -> Result<()> {
         tools.env("LIBSECCOMP_LINK_TYPE", "static").env("LIBSECCOMP_LIB_PATH", dir);
         sh::run(settings.environment(&mut tools))?;
     }
+    // Alone: built with others it would get their features, and with them the libraries it does without.
+    let mut helper = sh::cargo();
+    helper.args(["build", "--quiet", "-p", "lxc-user-nic"]);
+    if profile == Profile::Release {
+        helper.args(["--profile", SETUID]);
+    }
+    sh::run(settings.environment(&mut helper))?;
     // It runs inside containers, whose C library is anybody's guess.
     init.args(["--", "-C", "target-feature=+crt-static"]);
     sh::run(settings.environment(&mut init))
@@ -223,6 +245,8 @@ fn programs(into: &Into<'_>, profile: Profile) -> Result<()> {
         }
     }
     into.file(&from.join("lxc-monitord"), &prefix.join("libexec/lxc/lxc-monitord"), 0o755)?;
+    // Set-uid root when root installs it; a package says so in its list of files.
+    into.file(&built_helper(profile), &prefix.join("libexec/lxc/lxc-user-nic"), 0o4755)?;
     let init = ["init.lxc", "lxc-init"].map(|name| from.join(name)).into_iter().find(|path| path.exists());
     let init = init.context("the build made no init.lxc")?;
     into.file(&init, &prefix.join("sbin/init.lxc"), 0o755)?;
@@ -271,6 +295,7 @@ fn system(into: &Into<'_>) -> Result<()> {
     let (settings, config) = (into.settings, sh::repository().join("config"));
     for (from, to) in [
         ("etc/default.conf", "lxc/default.conf"),
+        ("etc/lxc-usernet", "lxc/lxc-usernet"),
         ("etc/lxc", "default/lxc"),
         ("etc/lxc-net", "default/lxc-net"),
         ("sysctl/30-lxc-inotify.conf", "sysctl.d/30-lxc-inotify.conf"),

@@ -52,6 +52,17 @@ pub fn owner_uid(fd: BorrowedFd<'_>) -> Result<u32, Errno> {
     if result == 0 { Ok(uid) } else { Err(last()) }
 }
 
+/// The `CLONE_NEW*` bit of the namespace behind `fd`.
+///
+/// - Errors: `ENOTTY` when `fd` is no namespace.
+/// - Source: ioctl_ns(2) `NS_GET_NSTYPE`.
+pub fn kind(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
+    const NS_GET_NSTYPE: libc::c_ulong = 0xb703;
+    // SAFETY: the request takes no argument.
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), NS_GET_NSTYPE as _) };
+    if result < 0 { Err(last()) } else { Ok(result as u32 as u64) }
+}
+
 fn related(fd: BorrowedFd<'_>, request: libc::c_ulong) -> Result<OwnedFd, Errno> {
     // SAFETY: these requests take no argument.
     let result = unsafe { libc::ioctl(fd.as_raw_fd(), request as _) };
