@@ -3,8 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
-use testkit::ordinary::{COUNT, Cgroups, FIRST, Ordinary, UID};
-use testkit::{Guest, Terminal, cases};
+use testkit::ordinary::{COUNT, Cgroups, FIRST, NAME, Ordinary, UID};
+use testkit::{Guest, Terminal, cases, eventually};
 
 fn life(user: &Ordinary) {
     let guest = user.guest("unpriv").make();
@@ -86,6 +86,52 @@ cases! {
         terminal.send("\u{1}q");
         assert_eq!(terminal.exit_within(Duration::from_secs(5)), 0);
         guest.kill();
+    }
+}
+
+/// A network with a bridge the user may use twice.
+fn bridged(user: &Ordinary) {
+    user.root_sh(
+        "ip link add lxcbr7 type bridge; ip addr add 10.77.0.1/24 dev lxcbr7; ip link set lxcbr7 up",
+    );
+    user.etc("lxc/lxc-usernet", &format!("{NAME} veth lxcbr7 2\n"));
+}
+
+const VETH: &str = "lxc.net.0.type = veth\nlxc.net.0.link = lxcbr7\nlxc.net.0.flags = up\nlxc.net.0.name = eth0\n\
+                    lxc.net.0.hwaddr = 00:16:3e:00:00:77\nlxc.net.0.ipv4.address = 10.77.0.5/24\n\
+                    lxc.net.0.ipv4.gateway = 10.77.0.1";
+
+cases! {
+    fn a_veth_through_lxc_user_nic() {
+        let user = Ordinary::with_network(Cgroups::Machine);
+        bridged(&user);
+        let guest = user.guest("unpriv").conf(VETH).make();
+        user.give(&guest);
+        guest.start();
+        let ports = || user.root_sh("ls /sys/class/net/lxcbr7/brif");
+        assert_eq!(ports().lines().count(), 1, "{}", ports());
+        let text = guest.sh("ip addr show eth0; ip route; ping -c 1 -W 5 10.77.0.1");
+        for word in ["10.77.0.5/24", "00:16:3e:00:00:77", "default via 10.77.0.1", "1 packets received"] {
+            assert!(text.contains(word), "{word}: {text}");
+        }
+        let info = guest.tool("lxc-info").args(["-i", "-H"]).done().prints("10.77.0.5\n").ok();
+        assert!(!info.is_empty());
+        guest.kill();
+        let gone = eventually(Duration::from_secs(5), || ports().is_empty());
+        assert!(gone, "a port stays: {}", ports());
+        // The record of the name goes with the next use of the helper, or at once.
+        guest.assert_nothing_left();
+    }
+
+    fn a_bridge_he_may_not_use() {
+        let user = Ordinary::with_network(Cgroups::Machine);
+        bridged(&user);
+        user.etc("lxc/lxc-usernet", "somebody veth lxcbr7 2\n");
+        let guest = user.guest("unpriv").conf(VETH).make();
+        user.give(&guest);
+        guest.try_start().exits(1).says("The container failed to start").ok_on_stdout();
+        assert_eq!(user.root_sh("ls /sys/class/net/lxcbr7/brif"), "");
+        guest.assert_nothing_left();
     }
 }
 

@@ -125,3 +125,24 @@ cases! {
         assert!(done.stderr.contains("no_new_privs is set"), "{done}");
     }
 }
+
+cases! {
+    fn what_lxc_user_nic_says_is_in_the_error() {
+        let user = Ordinary::with_network(Cgroups::Machine);
+        user.root_sh("ip link add lxcbr7 type bridge; ip link set lxcbr7 up");
+        user.etc("lxc/lxc-usernet", &format!("{NAME} veth lxcbr7 0\n"));
+        let guest = user.guest("unpriv").conf("lxc.net.0.type = veth\nlxc.net.0.link = lxcbr7").make();
+        user.give(&guest);
+        let words = ["lxc-user-nic create: ", "uota", "/etc/lxc/lxc-usernet", &line_of(&guest, "lxc.net.0.type = veth")];
+        let done = explained(&guest, &words);
+        assert!(done.stderr.contains("veth lxcbr7"), "the line to add is not said: {done}");
+    }
+
+    fn networks_that_need_root_are_refused_by_name() {
+        let user = Ordinary::with_network(Cgroups::Machine);
+        user.root_sh("ip link add lxcbr7 type bridge");
+        let guest = user.guest("unpriv").conf("lxc.net.0.type = macvlan\nlxc.net.0.link = lxcbr7").make();
+        user.give(&guest);
+        explained(&guest, &["macvlan", &line_of(&guest, "lxc.net.0.type = macvlan")]);
+    }
+}

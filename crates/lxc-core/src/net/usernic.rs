@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use lxc_conf::model::{UntaggedVlan, VethMode};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::paths::libexec_dir;
+use crate::paths::{SYSCONFDIR, libexec_dir};
 
 use super::plan::{LinkPlan, Veth};
 
@@ -94,8 +94,11 @@ impl UserNic {
         }
         let text = [output.stderr, output.stdout].concat();
         let text = String::from_utf8_lossy(&text).trim().replace('\n', "; ");
-        Err(Error::new(ErrorKind::Permission, format!("{}: {text}", what()))
-            .cure("/etc/lxc/lxc-usernet must allow the user this type and bridge: `USER veth BRIDGE COUNT`"))
+        let bridge = words.get(5).map_or("BRIDGE", String::as_str);
+        Err(Error::new(ErrorKind::Permission, format!("{}: {text}", what())).cure(format!(
+            "{SYSCONFDIR}/lxc/lxc-usernet must allow the user (or a group of his, as @GROUP) enough of them: `USER veth {bridge} \
+             COUNT`"
+        )))
     }
 }
 

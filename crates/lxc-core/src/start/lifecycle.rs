@@ -470,7 +470,13 @@ impl Steps for Climb<'_> {
             None => open_namespace(self.proc, self.pid, Ns::Net)?,
         };
         let target = net::Target { netns: netns.as_fd(), socket: Some(socket) };
-        self.live.links = Some(net::configure(&plan.network, target, &scripts)?);
+        // Root of the host makes links itself; others have lxc-user-nic do it.
+        self.live.links = Some(if rustix::process::geteuid().is_root() {
+            net::configure(&plan.network, target, &scripts)?
+        } else {
+            let user = net::UserNic::new(&self.monitor.prepared.request.lxcpath, &plan.name, self.pid);
+            net::configure_unprivileged(&plan.network, target, &user, &scripts)?
+        });
         Ok(())
     }
 
