@@ -19,6 +19,7 @@ mod execute;
 mod failures;
 mod freeze;
 mod hooks;
+mod idmap;
 mod info;
 mod init;
 mod lifecycle;

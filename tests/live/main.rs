@@ -9,6 +9,7 @@
 
 mod explain;
 mod extra;
+mod idmap;
 mod json;
 mod mount;
 mod unprivileged;

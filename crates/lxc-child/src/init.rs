@@ -10,7 +10,7 @@ use lxc_sys::{cred, fd, netlink, ns, pidfd, proc, signal, title};
 
 use crate::dev::Made;
 use crate::script::{Console, InitScript, Program, Resolve, Rootfs, Stdio};
-use crate::sync::{Fault, Milestone, Msg, Parcel, Step, await_go, meet, tell};
+use crate::sync::{Fault, Milestone, Msg, Parcel, Step, Talk, meet, tell};
 use crate::{confine, dev, hook, mini_init, mounts, rootfs};
 
 /// The entry point of the clone. Never returns: it execs, or reports why not and exits 1.
@@ -32,19 +32,19 @@ fn run(script: &InitScript<'_>) -> Result<Infallible, Fault> {
 
     join_namespaces(script)?;
     become_namespace_root(script)?;
-    let mut network = Pending { sync: script.sync, waiting: script.network.send_socket };
+    let mut network = Talk::new(script.sync, script.network.send_socket);
     hand_over_network(script)?;
     unshare_late(script)?;
 
     let root = match script.rootfs {
-        Rootfs::Untouched => rootfs::enter(&script.rootfs)?,
+        Rootfs::Untouched => rootfs::enter(&script.rootfs, &mut network)?,
         _ => {
             rootfs::make_slave()?;
             if !script.hooks.pre_mount.is_empty() {
                 network.settle()?;
                 hook::run(&script.hooks, script.hooks.pre_mount, Step::PreMountHook)?;
             }
-            rootfs::enter(&script.rootfs)?
+            rootfs::enter(&script.rootfs, &mut network)?
         }
     };
     if let Some(name) = script.hostname {
@@ -67,8 +67,8 @@ fn run(script: &InitScript<'_>) -> Result<Infallible, Fault> {
     }
 
     dev::mount_tmpfs(root.as_fd(), &script.dev)?;
-    mounts::run(root.as_fd(), script.mounts, 0, script.sync)?;
-    mounts::run(root.as_fd(), script.cgroup_mounts, script.mounts.len() as u32, script.sync)?;
+    mounts::run(root.as_fd(), script.mounts, 0, &mut network)?;
+    mounts::run(root.as_fd(), script.cgroup_mounts, script.mounts.len() as u32, &mut network)?;
     if !script.hooks.mount.is_empty() || !script.hooks.autodev.is_empty() {
         network.settle()?;
     }
@@ -88,7 +88,7 @@ fn run(script: &InitScript<'_>) -> Result<Infallible, Fault> {
     }
     check_start_hook(script, root.as_fd())?;
 
-    if matches!(script.rootfs, Rootfs::Dir { .. } | Rootfs::Fs { .. }) {
+    if !matches!(script.rootfs, Rootfs::HostRoot | Rootfs::Untouched) {
         rootfs::pivot(root.as_fd())?;
     }
     if let Some(text) = script.boot_id
@@ -202,18 +202,6 @@ fn hand_over_network(script: &InitScript<'_>) -> Result<(), Fault> {
         tell(&[socket.as_fd()])
     } else {
         Ok(())
-    }
-}
-
-/// Whether the monitor still owes us `Configured`.
-struct Pending<'a> {
-    sync: BorrowedFd<'a>,
-    waiting: bool,
-}
-
-impl Pending<'_> {
-    fn settle(&mut self) -> Result<(), Fault> {
-        if core::mem::take(&mut self.waiting) { await_go(self.sync, Milestone::Configured) } else { Ok(()) }
     }
 }
 

@@ -17,28 +17,44 @@ use lxc_sys::rustix::mount::{
 };
 
 use crate::script::{Create, MountKind, MountOp, Param, Propagation, Resolve};
-use crate::sync::{Fault, Msg, Step, tell};
+use crate::sync::{Fault, Step, Talk};
 
 /// Runs `ops` below `root` in order. `base` is added to an operation's index in faults.
-pub fn run(root: BorrowedFd<'_>, ops: &[MountOp<'_>], base: u32, sync: BorrowedFd<'_>) -> Result<(), Fault> {
+pub fn run(root: BorrowedFd<'_>, ops: &[MountOp<'_>], base: u32, talk: &mut Talk<'_>) -> Result<(), Fault> {
     for (index, op) in ops.iter().enumerate() {
         let item = base + index as u32;
-        match one(root, op) {
+        match perform(root, op, Some((item, &mut *talk))) {
             Ok(()) => {}
             Err(errno) => {
                 let fault = Fault::new(Step::Mount, item, errno);
                 if !op.optional {
                     return Err(fault);
                 }
-                tell(sync, Msg::Note(fault), &[]).map_err(|errno| Fault::new(Step::Protocol, item, errno))?;
+                talk.note(fault)?;
             }
         }
     }
     Ok(())
 }
 
-/// Runs one operation.
+/// Runs one operation without a monitor to ask: what needs one is `EOPNOTSUPP`.
 pub fn one(root: BorrowedFd<'_>, op: &MountOp<'_>) -> Result<(), Errno> {
+    perform(root, op, None)
+}
+
+/// The monitor, and what it knows the mount at work by.
+pub(crate) type Help<'t, 'a> = Option<(u32, &'t mut Talk<'a>)>;
+
+/// Opens a source on the host. It may be an automount point or a symlink, which is followed: it is the host's.
+pub(crate) fn open_source(source: &CStr, flags: OFlags, help: &mut Help<'_, '_>) -> Result<OwnedFd, Errno> {
+    match (openat(CWD, source, OFlags::PATH | OFlags::CLOEXEC | flags, Mode::empty()), help) {
+        // Root of a user namespace is a stranger to directories of the host; who configured the mount is not.
+        (Err(Errno::ACCESS), Some((item, talk))) => talk.open(*item),
+        (result, _) => result,
+    }
+}
+
+fn perform(root: BorrowedFd<'_>, op: &MountOp<'_>, mut help: Help<'_, '_>) -> Result<(), Errno> {
     match op.kind {
         MountKind::Symlink { to } => return place_symlink(root, op, to),
         MountKind::Directory => return make_dirs(root, op.target, op.resolve).map(drop),
@@ -50,9 +66,18 @@ pub fn one(root: BorrowedFd<'_>, op: &MountOp<'_>) -> Result<(), Errno> {
             Some(new_fs(fstype, source, params, read_only)?)
         }
         MountKind::Bind { source, recursive } => {
-            // A source that may be an automount point or a symlink is followed: it is the host's.
-            let fd = openat(CWD, source, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+            let fd = open_source(source, OFlags::empty(), &mut help)?;
             Some(clone_tree(fd.as_fd(), recursive)?)
+        }
+        MountKind::Idmapped { source, inside, recursive } => {
+            let fd = match inside {
+                true => open_inside(root, source, op.resolve)?,
+                false => open_source(source, OFlags::empty(), &mut help)?,
+            };
+            let tree = clone_tree(fd.as_fd(), recursive)?;
+            let (item, talk) = help.as_mut().ok_or(Errno::OPNOTSUPP)?;
+            talk.map_ids(*item, tree.as_fd())?;
+            Some(tree)
         }
         MountKind::BindInside { source, recursive } => {
             let fd = open_inside(root, source, op.resolve)?;
@@ -68,7 +93,12 @@ pub fn one(root: BorrowedFd<'_>, op: &MountOp<'_>) -> Result<(), Errno> {
     match mount {
         Some(mount) => {
             if !op.attr.is_empty() {
-                set_attributes(mount.as_fd(), &op.attr, Depth::Top)?;
+                // COMPAT: the original's idmapped recursive binds get their flags all the way down, its others do not.
+                let depth = match op.kind {
+                    MountKind::Idmapped { recursive: true, .. } => Depth::Recursive,
+                    _ => Depth::Top,
+                };
+                set_attributes(mount.as_fd(), &op.attr, depth)?;
             }
             attach(mount.as_fd(), target.as_fd()).map_err(|errno| {
                 let mismatch = errno == Errno::INVAL && is_dir(mount.as_fd()) != is_dir(target.as_fd());

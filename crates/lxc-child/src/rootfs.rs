@@ -1,15 +1,17 @@
 //! The root file system: mounting it, and making it the root.
 
+use core::ffi::CStr;
+
 use lxc_sys::mount::{Depth, MountAttr, set_attributes};
 use lxc_sys::rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use lxc_sys::rustix::fs::{CWD, Mode, OFlags, openat};
+use lxc_sys::rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
 use lxc_sys::rustix::io::Errno;
 use lxc_sys::rustix::mount::{UnmountFlags, unmount};
 use lxc_sys::rustix::process::{chdir, fchdir, pivot_root};
 
-use crate::mounts::{attach, clone_tree};
-use crate::script::Rootfs;
-use crate::sync::{Fault, Step};
+use crate::mounts::{attach, clone_tree, new_fs, open_source};
+use crate::script::{Layer, Rootfs};
+use crate::sync::{Fault, LAYER, ROOTFS, ROOTFS_MOUNT, Step, Talk};
 
 const MS_SLAVE: u64 = 1 << 19;
 const MS_SHARED: u64 = 1 << 20;
@@ -21,34 +23,84 @@ pub fn make_slave() -> Result<(), Fault> {
 }
 
 /// Mounts the root file system on its mount point and returns its root directory.
-pub fn enter(rootfs: &Rootfs<'_>) -> Result<OwnedFd, Fault> {
+pub fn enter(rootfs: &Rootfs<'_>, talk: &mut Talk<'_>) -> Result<OwnedFd, Fault> {
     let fault = |errno| Fault::new(Step::Rootfs, 0, errno);
     match *rootfs {
         Rootfs::HostRoot | Rootfs::Untouched => open_dir(c"/").map_err(fault),
         Rootfs::Dir { source, mount, attr } => {
             let source =
-                openat(CWD, source, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-                    .map_err(|errno| Fault::new(Step::Rootfs, 1, errno))?;
-            let target = open_dir(mount).map_err(|errno| Fault::new(Step::Rootfs, 2, errno))?;
+                open_or_ask(source, ROOTFS, talk).map_err(|errno| Fault::new(Step::Rootfs, 1, errno))?;
+            let target = open_mount_point(mount, talk)?;
             let tree = clone_tree(source.as_fd(), true).map_err(fault)?;
-            apply(tree.as_fd(), &attr)?;
+            apply(tree.as_fd(), &attr, Depth::Top)?;
             attach(tree.as_fd(), target.as_fd()).map_err(fault)?;
             Ok(tree)
+        }
+        Rootfs::IdmappedDir { source, mount, attr } => {
+            let source =
+                open_or_ask(source, ROOTFS, talk).map_err(|errno| Fault::new(Step::Rootfs, 1, errno))?;
+            let target = open_mount_point(mount, talk)?;
+            let tree = clone_tree(source.as_fd(), true).map_err(fault)?;
+            // ORDER: while the tree is attached nowhere, or the kernel refuses (mount_setattr(2)).
+            talk.map_ids(ROOTFS, tree.as_fd()).map_err(fault)?;
+            apply(tree.as_fd(), &attr, Depth::Recursive)?;
+            attach(tree.as_fd(), target.as_fd()).map_err(fault)?;
+            Ok(tree)
+        }
+        Rootfs::IdmappedOverlay { layers, data, mount, attr } => {
+            attach_layers(layers, mount, talk)?;
+            lxc_sys::mount::mount(c"overlay", mount, c"overlay", 0, data).map_err(fault)?;
+            let root = open_dir(mount).map_err(|errno| Fault::new(Step::Rootfs, 2, errno))?;
+            apply(root.as_fd(), &attr, Depth::Top)?;
+            Ok(root)
         }
         Rootfs::Fs { source, fstype, flags, data, mount, attr } => {
             lxc_sys::mount::mount(source, mount, fstype, flags, data).map_err(fault)?;
             let root = open_dir(mount).map_err(|errno| Fault::new(Step::Rootfs, 2, errno))?;
-            apply(root.as_fd(), &attr)?;
+            apply(root.as_fd(), &attr, Depth::Top)?;
             Ok(root)
         }
     }
 }
 
-fn apply(mount: BorrowedFd<'_>, attr: &MountAttr) -> Result<(), Fault> {
+fn open_or_ask(path: &CStr, item: u32, talk: &mut Talk<'_>) -> Result<OwnedFd, Errno> {
+    open_source(path, OFlags::DIRECTORY, &mut Some((item, talk)))
+}
+
+fn open_mount_point(path: &CStr, talk: &mut Talk<'_>) -> Result<OwnedFd, Fault> {
+    open_or_ask(path, ROOTFS_MOUNT, talk).map_err(|errno| Fault::new(Step::Rootfs, 2, errno))
+}
+
+/// Attaches the layers of an overlay, with their ids mapped, to directories of a tmpfs on `mount`.
+///
+/// The overlay made of them covers that tmpfs, and what is below the new root goes with the old one.
+fn attach_layers(layers: &[Layer<'_>], mount: &CStr, talk: &mut Talk<'_>) -> Result<(), Fault> {
+    let fault = |item: u32| move |errno| Fault::new(Step::RootfsLayer, item, errno);
+    let target = open_mount_point(mount, talk)?;
+    let place = new_fs(c"tmpfs", c"lxc", &[], false).map_err(fault(u32::MAX))?;
+    attach(place.as_fd(), target.as_fd()).map_err(fault(u32::MAX))?;
+    for (item, layer) in (0u32..).zip(layers) {
+        let source = open_or_ask(layer.source, LAYER + item, talk).map_err(fault(item))?;
+        let tree = clone_tree(source.as_fd(), false).map_err(fault(item))?;
+        talk.map_ids(LAYER + item, tree.as_fd()).map_err(fault(item))?;
+        mkdirat(&place, layer.name, Mode::from_raw_mode(0o755)).map_err(fault(item))?;
+        let on = openat(
+            &place,
+            layer.name,
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .map_err(fault(item))?;
+        attach(tree.as_fd(), on.as_fd()).map_err(fault(item))?;
+    }
+    Ok(())
+}
+
+fn apply(mount: BorrowedFd<'_>, attr: &MountAttr, depth: Depth) -> Result<(), Fault> {
     if attr.is_empty() {
         return Ok(());
     }
-    set_attributes(mount, attr, Depth::Top).map_err(|errno| Fault::new(Step::RootfsOptions, 0, errno))
+    set_attributes(mount, attr, depth).map_err(|errno| Fault::new(Step::RootfsOptions, 0, errno))
 }
 
 /// Makes `root` the root directory and puts the old one away.
@@ -78,7 +130,7 @@ pub fn pivot(root: BorrowedFd<'_>) -> Result<(), Fault> {
     chdir(c"/").map_err(fault(10))
 }
 
-fn open_dir(path: &core::ffi::CStr) -> Result<OwnedFd, Errno> {
+fn open_dir(path: &CStr) -> Result<OwnedFd, Errno> {
     openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 

@@ -101,8 +101,22 @@ pub enum Rootfs<'a> {
     Untouched,
     /// A directory, bound (recursively) onto `mount`.
     Dir { source: &'a CStr, mount: &'a CStr, attr: MountAttr },
+    /// The same with the ids of `lxc.rootfs.options = idmap=`.
+    IdmappedDir { source: &'a CStr, mount: &'a CStr, attr: MountAttr },
+    /// An overlay whose layers have those ids: an overlay itself cannot be id-mapped.
+    ///
+    /// Each layer is attached below a tmpfs on `mount`, under the name `data` knows it by.
+    IdmappedOverlay { layers: &'a [Layer<'a>], data: &'a CStr, mount: &'a CStr, attr: MountAttr },
     /// A new file system instance by mount(2) onto `mount` (overlay: its options may exceed fsconfig(2)'s 255 bytes).
     Fs { source: &'a CStr, fstype: &'a CStr, flags: u64, data: &'a CStr, mount: &'a CStr, attr: MountAttr },
+}
+
+/// A directory of the host that an overlay is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Layer<'a> {
+    /// Name below the mount point.
+    pub name: &'a CStr,
+    pub source: &'a CStr,
 }
 
 /// Whether a mount target may go through symlinks.
@@ -164,6 +178,8 @@ pub enum MountKind<'a> {
     Bind { source: &'a CStr, recursive: bool },
     /// A clone of a subtree of the container (the `relative` option, and parts of /proc and /sys).
     BindInside { source: &'a CStr, recursive: bool },
+    /// A clone of a subtree of the host (or with `inside` of the container) whose ids the monitor maps.
+    Idmapped { source: &'a CStr, inside: bool, recursive: bool },
     /// A clone of a subtree that the monitor opened.
     BindFd { source: BorrowedFd<'a>, recursive: bool },
     /// Only the attributes of the mount at `target` are changed.

@@ -70,10 +70,11 @@ pub enum Step {
     Exec,
     StartHookMissing,
     Cgroup,
+    RootfsLayer,
 }
 
 impl Step {
-    const ALL: [Step; 41] = [
+    const ALL: [Step; 42] = [
         Step::Protocol,
         Step::DieWithMonitor,
         Step::SignalMask,
@@ -115,6 +116,7 @@ impl Step {
         Step::Exec,
         Step::StartHookMissing,
         Step::Cgroup,
+        Step::RootfsLayer,
     ];
 
     fn from_number(number: u32) -> Option<Step> {
@@ -148,7 +150,29 @@ pub enum Msg {
     Note(Fault),
     /// Descriptors for the monitor, attached to this packet; comes before `Mounted`.
     Sent(Parcel),
+    /// Child: what only the monitor has the privilege for, please; comes between `Mapped` and `Mounted`.
+    Ask(Favour, u32),
+    /// Monitor: the answer to an `Ask`, an errno or 0.
+    Done(i32),
 }
+
+/// What a child in a user namespace cannot do itself. The number beside it is the mount's in the plan, or [`ROOTFS`],
+/// [`ROOTFS_MOUNT`], [`LAYER`] and up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Favour {
+    /// Give the detached mount attached to this packet the ids of the item's `idmap=`.
+    MapIds = 1,
+    /// Open the item's source, in the child's mount namespace; the descriptor comes with the answer.
+    Open = 2,
+}
+
+/// The root file system's source.
+pub const ROOTFS: u32 = u32::MAX;
+/// The directory the root file system is mounted on.
+pub const ROOTFS_MOUNT: u32 = u32::MAX - 1;
+/// The first layer of an overlay; the others follow.
+pub const LAYER: u32 = 1 << 31;
 
 /// What the descriptors of a `Sent` packet are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,6 +199,8 @@ impl Msg {
             Msg::Fault(fault) => [3, fault.step as u32, fault.item, fault.errno as u32],
             Msg::Note(fault) => [4, fault.step as u32, fault.item, fault.errno as u32],
             Msg::Sent(parcel) => [5, parcel as u32, 0, 0],
+            Msg::Ask(favour, item) => [6, favour as u32, item, 0],
+            Msg::Done(errno) => [7, 0, 0, errno as u32],
         };
         let mut bytes = [0; MSG_SIZE];
         for (chunk, word) in bytes.chunks_exact_mut(4).zip(words) {
@@ -214,6 +240,12 @@ impl Msg {
                 4 => Some(Msg::Sent(Parcel::Ttys)),
                 _ => None,
             },
+            6 => match a {
+                1 => Some(Msg::Ask(Favour::MapIds, item)),
+                2 => Some(Msg::Ask(Favour::Open, item)),
+                _ => None,
+            },
+            7 => Some(Msg::Done(errno as i32)),
             _ => None,
         }
     }
@@ -253,6 +285,60 @@ pub fn await_go(socket: BorrowedFd<'_>, milestone: Milestone) -> Result<(), Faul
     }
 }
 
+/// The child's end, with what the monitor still owes it.
+#[derive(Debug)]
+pub struct Talk<'a> {
+    socket: BorrowedFd<'a>,
+    /// `Configured` has not come yet.
+    owed: bool,
+}
+
+impl<'a> Talk<'a> {
+    /// `owed` once `Mapped` was told with a socket.
+    pub fn new(socket: BorrowedFd<'a>, owed: bool) -> Talk<'a> {
+        Talk { socket, owed }
+    }
+
+    /// Waits for `Configured` if it is due.
+    pub fn settle(&mut self) -> Result<(), Fault> {
+        if core::mem::take(&mut self.owed) { await_go(self.socket, Milestone::Configured) } else { Ok(()) }
+    }
+
+    /// Tells of a failure that does not end the start.
+    pub fn note(&self, fault: Fault) -> Result<(), Fault> {
+        tell(self.socket, Msg::Note(fault), &[])
+            .map_err(|errno| Fault::new(Step::Protocol, fault.item, errno))
+    }
+
+    /// Has the monitor give the detached mount `tree` the ids that `item` asks for.
+    ///
+    /// - Errors: the monitor's; `EPROTO` when it says anything else.
+    pub fn map_ids(&mut self, item: u32, tree: BorrowedFd<'_>) -> Result<(), Errno> {
+        self.ask(Favour::MapIds, item, &[tree]).map(drop)
+    }
+
+    /// Has the monitor open the source of `item`, for paths the child's user may not traverse.
+    ///
+    /// - Errors: as `map_ids`.
+    pub fn open(&mut self, item: u32) -> Result<OwnedFd, Errno> {
+        self.ask(Favour::Open, item, &[])?.ok_or(Errno::PROTO)
+    }
+
+    fn ask(&mut self, favour: Favour, item: u32, fds: &[BorrowedFd<'_>]) -> Result<Option<OwnedFd>, Errno> {
+        tell(self.socket, Msg::Ask(favour, item), fds)?;
+        loop {
+            let mut answer = None;
+            match hear(self.socket, |fd| answer = Some(fd))? {
+                // The links were made while we mounted.
+                Some(Msg::Go(Milestone::Configured)) if self.owed => self.owed = false,
+                Some(Msg::Done(0)) => return Ok(answer),
+                Some(Msg::Done(errno @ 1..4096)) => return Err(Errno::from_raw_os_error(errno)),
+                _ => return Err(Errno::PROTO),
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -277,6 +363,10 @@ mod tests {
         }
         for parcel in [Parcel::Devpts, Parcel::SeccompListener, Parcel::Console, Parcel::Ttys] {
             assert_eq!(Msg::decode(&Msg::Sent(parcel).encode()), Some(Msg::Sent(parcel)));
+        }
+        for msg in [Msg::Ask(Favour::MapIds, ROOTFS), Msg::Ask(Favour::Open, 3), Msg::Done(0), Msg::Done(22)]
+        {
+            assert_eq!(Msg::decode(&msg.encode()), Some(msg));
         }
         assert_eq!(Msg::decode(&[0; MSG_SIZE]), None);
         assert_eq!(Msg::decode(&[1; MSG_SIZE]), None);

@@ -9,7 +9,7 @@ use std::os::unix::fs::symlink;
 
 use lxc_child::mounts;
 use lxc_child::script::{Create, MountKind, MountOp, Param, Propagation, Resolve};
-use lxc_child::sync::{Msg, Step, hear};
+use lxc_child::sync::{Msg, Step, Talk, hear};
 use lxc_sys::mount::{MountAttr, attr};
 use lxc_sys::rustix::io::Errno;
 use lxc_sys::rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -364,7 +364,7 @@ fn an_optional_failure_is_noted_and_another_ends_the_run() {
             op(missing, c"last"),
             op(tmpfs(&[]), c"last"),
         ];
-        let fault = mounts::run(world.root(), &ops, 10, theirs.as_fd()).unwrap_err();
+        let fault = mounts::run(world.root(), &ops, 10, &mut Talk::new(theirs.as_fd(), false)).unwrap_err();
         assert_eq!((fault.step, fault.item, fault.errno), (Step::Mount, 13, Errno::NOENT.raw_os_error()));
         let Some(Msg::Note(note)) = hear(ours.as_fd(), drop).unwrap() else { panic!("no note") };
         assert_eq!((note.step, note.item, note.errno), (Step::Mount, 11, Errno::NOENT.raw_os_error()));

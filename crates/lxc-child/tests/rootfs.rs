@@ -4,14 +4,15 @@
 mod world;
 
 use std::fs;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use lxc_child::script::{MountKind, Propagation, Rootfs};
-use lxc_child::sync::Step;
+use lxc_child::sync::{Fault, Step, Talk};
 use lxc_child::{mounts, rootfs};
 use lxc_sys::mount::{MountAttr, attr};
 use lxc_sys::rustix::fs::OFlags;
 use lxc_sys::rustix::io::Errno;
+use lxc_sys::rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use world::{World, directory, in_world, mountinfo, op, text, tmpfs};
 
@@ -19,6 +20,13 @@ const MS_SHARED: u64 = 1 << 20;
 
 fn dir<'a>(source: &'a std::ffi::CStr, mount: &'a std::ffi::CStr, set: u64) -> Rootfs<'a> {
     Rootfs::Dir { source, mount, attr: MountAttr::setting(set) }
+}
+
+/// Without a monitor: nobody is asked anything.
+fn enter(rootfs: &Rootfs<'_>) -> Result<OwnedFd, Fault> {
+    let pair = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
+    let (_, theirs) = pair.unwrap();
+    rootfs::enter(rootfs, &mut Talk::new(theirs.as_fd(), false))
 }
 
 /// A root file system on the test's host with `/proc`, `/etc/name` and `/sub` with a mount on it.
@@ -38,7 +46,7 @@ fn a_directory_is_bound_with_all_below_and_its_attributes() {
         let source = tree(world);
         world.mkdir_inside("mnt");
         let mount = text(&world.inside("mnt"));
-        let root = rootfs::enter(&dir(&source, &mount, attr::RDONLY | attr::NODEV)).unwrap();
+        let root = enter(&dir(&source, &mount, attr::RDONLY | attr::NODEV)).unwrap();
         let top = world.mount_on("mnt");
         assert!(top.has("ro") && top.has("nodev"), "{top:?}");
         assert!(world.mount_on("mnt/sub").has("rw"), "what is below keeps its own");
@@ -59,7 +67,7 @@ fn what_is_missing_is_told_apart() {
             (there.as_c_str(), c"/nonexistent/mount", 2, Errno::NOENT),
             (there.as_c_str(), file.as_c_str(), 2, Errno::NOTDIR),
         ] {
-            let fault = rootfs::enter(&dir(source, mount, 0)).unwrap_err();
+            let fault = enter(&dir(source, mount, 0)).unwrap_err();
             assert_eq!(
                 (fault.step, fault.item, fault.errno),
                 (Step::Rootfs, item, errno.raw_os_error()),
@@ -75,7 +83,7 @@ fn impossible_options_are_a_fault_of_their_own() {
         let source = world.source("tree");
         world.mkdir_inside("mnt");
         let mount = text(&world.inside("mnt"));
-        let fault = rootfs::enter(&dir(&source, &mount, 1 << 40)).unwrap_err();
+        let fault = enter(&dir(&source, &mount, 1 << 40)).unwrap_err();
         assert_eq!((fault.step, fault.errno), (Step::RootfsOptions, Errno::INVAL.raw_os_error()));
         assert!(world.is_empty(), "and nothing is left mounted");
     });
@@ -105,9 +113,9 @@ fn an_overlay_is_mounted_with_its_options() {
             mount: &mount,
             attr: MountAttr::setting(attr::NOSUID),
         };
-        let fault = rootfs::enter(&plan(c"lowerdir=/nonexistent")).unwrap_err();
+        let fault = enter(&plan(c"lowerdir=/nonexistent")).unwrap_err();
         assert_eq!((fault.step, fault.item), (Step::Rootfs, 0));
-        rootfs::enter(&plan(&data)).unwrap();
+        enter(&plan(&data)).unwrap();
         assert_eq!(world.marker("mnt").as_deref(), Some("lower"));
         assert!(world.mount_on("mnt").has("nosuid"));
         fs::write(world.inside("mnt/new"), "").unwrap();
@@ -121,7 +129,7 @@ fn pivot_in(world: &World) {
     world.mkdir_inside("mnt");
     let mount = text(&world.inside("mnt"));
     rootfs::make_slave().unwrap();
-    let root = rootfs::enter(&dir(&source, &mount, 0)).unwrap();
+    let root = enter(&dir(&source, &mount, 0)).unwrap();
     let proc = MountKind::Fs { fstype: c"proc", source: c"proc", params: &[], read_only: false };
     mounts::one(root.as_fd(), &op(proc, c"proc")).unwrap();
     rootfs::pivot(root.as_fd()).unwrap();
@@ -187,7 +195,7 @@ fn without_a_rootfs_the_host_s_root_is_used_as_it_is() {
     in_world(|_| {
         let before = mountinfo().len();
         for rootfs in [Rootfs::HostRoot, Rootfs::Untouched] {
-            let root = rootfs::enter(&rootfs).unwrap();
+            let root = enter(&rootfs).unwrap();
             let (here, there) =
                 (lxc_sys::rustix::fs::fstat(&root).unwrap(), lxc_sys::rustix::fs::stat("/").unwrap());
             assert_eq!((here.st_dev, here.st_ino), (there.st_dev, there.st_ino));

@@ -22,6 +22,7 @@ pub mod pty;
 pub mod ratchet;
 pub mod rootfs;
 pub mod run;
+pub mod subids;
 pub mod subject;
 pub mod system;
 

@@ -104,7 +104,9 @@ impl Value {
             Value::Path => "path",
             Value::Prlimit => "SOFT[:HARD], each a number or unlimited",
             Value::Queues => "number of 1 or more",
-            Value::RootfsOptions => "mount options separated by commas, idmap=container or idmap=PATH",
+            Value::RootfsOptions => {
+                "mount options separated by commas, idmap=container, idmap=PATH or idmap=MAP"
+            }
             Value::RootfsPath => "[TYPE:]PATH",
             Value::Route => "ADDRESS/PREFIX",
             Value::Share => "pid, container or path",

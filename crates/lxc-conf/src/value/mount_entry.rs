@@ -2,7 +2,8 @@
 //!
 //! Flags are those of mount(2). Not here: what is done with an entry (`lxc-core::mounts`).
 
-use super::{Result, ValueError, words};
+use super::{Result, ValueError, number, words};
+use crate::model::{IdKind, IdMap};
 
 /// Flags of mount(2), as this module names them.
 pub mod flag {
@@ -38,6 +39,70 @@ pub enum IdmapSource {
     Container,
     /// A user namespace file.
     Path(String),
+    /// Ranges of their own, `u:0:100000:65536;g:0:100000:65536`: first id of the source, first id on the host, count.
+    Maps(Vec<IdMap>),
+}
+
+impl IdmapSource {
+    /// What comes after `idmap=`.
+    pub fn parse(text: &str) -> Result<IdmapSource> {
+        match text {
+            "" => Err(ValueError::new("idmap= needs \"container\" or the path of a user namespace")),
+            "container" => Ok(IdmapSource::Container),
+            _ if ["u:", "g:", "b:"].iter().any(|kind| text.starts_with(kind)) => {
+                maps(text).map(IdmapSource::Maps)
+            }
+            path => Ok(IdmapSource::Path(path.to_owned())),
+        }
+    }
+}
+
+impl std::fmt::Display for IdmapSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            IdmapSource::Container => f.write_str("container"),
+            IdmapSource::Path(path) => f.write_str(path),
+            IdmapSource::Maps(maps) => {
+                for (index, map) in maps.iter().enumerate() {
+                    let kind = if map.kind == IdKind::User { "u" } else { "g" };
+                    let separator = if index == 0 { "" } else { ";" };
+                    write!(f, "{separator}{kind}:{}:{}:{}", map.ns_id, map.host_id, map.count)?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// `u|g|b:FROM:TO:COUNT`, joined by `;`. Both kinds must be there: files of an unmapped group can't be written to.
+fn maps(text: &str) -> Result<Vec<IdMap>> {
+    let mut maps = Vec::new();
+    for range in text.split(';') {
+        let shape = || {
+            ValueError::new(format!(
+                "{range:?}: expected u, g or b, first id, first id on the host, number of ids"
+            ))
+        };
+        let mut fields = range.split(':');
+        let kinds: &[IdKind] = match fields.next() {
+            Some("u") => &[IdKind::User],
+            Some("g") => &[IdKind::Group],
+            Some("b") => &[IdKind::User, IdKind::Group],
+            _ => return Err(shape()),
+        };
+        let mut id = || number::uint(fields.next().ok_or_else(shape)?);
+        let (ns_id, host_id, count) = (id()?, id()?, id()?);
+        if fields.next().is_some() || count == 0 {
+            return Err(shape());
+        }
+        maps.extend(kinds.iter().map(|kind| IdMap { kind: *kind, ns_id, host_id, count }));
+    }
+    for (kind, word) in [(IdKind::User, "u"), (IdKind::Group, "g")] {
+        if !maps.iter().any(|map| map.kind == kind) {
+            return Err(ValueError::new(format!("{text:?} has no range {word}:FIRST:HOST:COUNT")));
+        }
+    }
+    Ok(maps)
 }
 
 /// Propagation of a mount; `recursive` for the `r…` words.
@@ -182,12 +247,8 @@ fn apply_option(options: &mut MountOptions, option: &str) -> Result<()> {
         "create=file" => options.create = Some(Create::File),
         "optional" => options.optional = true,
         "relative" => options.relative = true,
-        "idmap=container" => options.idmap = Some(IdmapSource::Container),
-        "idmap=" => {
-            return Err(ValueError::new("idmap= needs \"container\" or the path of a user namespace"));
-        }
         _ => match option.strip_prefix("idmap=") {
-            Some(path) => options.idmap = Some(IdmapSource::Path(path.to_owned())),
+            Some(source) => options.idmap = Some(IdmapSource::parse(source)?),
             None if option.starts_with("create=") => {
                 return Err(ValueError::new(format!("{option:?}: expected create=dir or create=file")));
             }
@@ -250,6 +311,12 @@ mod tests {
         assert_eq!(o.data_text(), "size=10m,mode=755");
         assert_eq!(o.set, flag::NODEV);
         assert_eq!(o.idmap, Some(IdmapSource::Path("/proc/1/ns/user".into())));
+        let explicit = |text: &str| parse_options(text).map(|o| o.idmap.unwrap().to_string()).ok();
+        assert_eq!(explicit("idmap=u:0:5:1;g:0:0x10:2,ro").as_deref(), Some("u:0:5:1;g:0:16:2"));
+        assert_eq!(explicit("idmap=b:1:2:3").as_deref(), Some("u:1:2:3;g:1:2:3"));
+        for bad in ["u:0:5:1", "b:1:2", "b:1:2:0", "b:1:2:3:4", "b:1:2:3;", "b:1:-2:3", "b:1:2:3;x:1:2:3"] {
+            assert!(parse_options(&format!("idmap={bad}")).is_err(), "{bad}");
+        }
         assert_eq!(o.create, Some(Create::File));
         assert!(o.relative);
     }

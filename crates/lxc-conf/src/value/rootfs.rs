@@ -30,8 +30,8 @@ pub fn check_options(value: &str) -> Result<()> {
                 ValueError::new(format!("{option:?} is not an option of the root file system")).at(at)
             );
         }
-        if option == "idmap=" {
-            return Err(ValueError::new("idmap= needs \"container\" or the path of a user namespace").at(at));
+        if let Some(source) = option.strip_prefix("idmap=") {
+            super::mount_entry::IdmapSource::parse(source).map_err(|error| error.at(at))?;
         }
         at += option.len() + 1;
     }

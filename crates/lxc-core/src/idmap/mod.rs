@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod grant;
 pub mod inside;
+pub mod namespace;
 pub mod subid;
 
 use std::fmt::Write as _;

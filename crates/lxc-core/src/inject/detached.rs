@@ -139,6 +139,7 @@ fn userns(running: &Running, options: &Options) -> Result<Option<OwnedFd>> {
                 .what(|| format!("open user namespace {path}"))
                 .map(Some)
         }
+        Some(IdmapSource::Maps(maps)) => crate::idmap::namespace::make(maps).map(Some),
     }
 }
 

@@ -4,7 +4,7 @@
 
 use lxc_child::script::{Create, Propagation, Resolve};
 use lxc_conf::model::{Item, Origin};
-use lxc_conf::value::mount_entry::{self, MountEntry, MountOptions, flag};
+use lxc_conf::value::mount_entry::{self, IdmapSource, MountEntry, MountOptions, flag};
 use lxc_sys::mount::{MountAttr, attr};
 
 use super::{MountKind, MountPlan, Param};
@@ -36,9 +36,13 @@ pub fn plan(line: &Item<String>, roots: &Roots) -> Result<std::result::Result<Mo
             )));
         }
     };
-    if entry.options.idmap.is_some() {
-        return Err(at(Error::new(ErrorKind::Unsupported, "idmapped lxc.mount.entry (idmap=)")
-            .cure("remove idmap= from the entry, or mount an idmapped tree on the host and bind that")));
+    let is_plain_bind = entry.options.is_bind() && entry.options.set & flag::MOVE == 0;
+    if entry.options.idmap.is_some() && !is_plain_bind {
+        return Err(at(Error::new(
+            ErrorKind::Config,
+            format!("lxc.mount.entry = {}: idmap= is for bind mounts", line.value),
+        )
+        .cure("add bind or rbind to the options, or leave out idmap=")));
     }
     Ok(Ok(build(&entry, target, &line.origin).map_err(at)?))
 }
@@ -70,6 +74,12 @@ fn build(entry: &MountEntry, target: String, origin: &Origin) -> Result<MountPla
             flags: flag::MOVE,
             data: std::ffi::CString::default(),
         }
+    } else if let Some(idmap) = &options.idmap {
+        let source = match options.relative {
+            true => cstring(entry.source.trim_start_matches('/'))?,
+            false => source,
+        };
+        MountKind::Idmapped { source, inside: options.relative, recursive, idmap: idmap.clone() }
     } else if options.is_bind() {
         match options.relative {
             true => {
@@ -175,28 +185,22 @@ pub fn attributes(options: &MountOptions) -> MountAttr {
 #[derive(Clone, Debug, Default)]
 pub struct RootfsOptions {
     pub attr: MountAttr,
+    pub idmap: Option<IdmapSource>,
     /// What the file system itself gets, in order.
     pub data: Vec<String>,
 }
 
 /// `lxc.rootfs.options` as attributes of the root mount and options of its file system.
 ///
-/// - Errors: `Config` for words that do not belong there, `Unsupported` for `idmap=`.
+/// - Errors: `Config` for words that do not belong there.
 pub fn rootfs_options(text: &str, origin: &Origin) -> Result<RootfsOptions> {
     let options = mount_entry::parse_options(text).map_err(|error| {
         Error::new(ErrorKind::Config, format!("lxc.rootfs.options = {text}: {error}")).at(origin)
     })?;
-    if options.idmap.is_some() {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            "an idmapped root file system (lxc.rootfs.options = idmap=)",
-        )
-        .at(origin));
-    }
     let mut attr = attributes(&options);
     attr.propagation = options.propagation.map_or(0, |p| p.flag);
     let data = options.data.into_iter().filter(|option| !option.is_empty() && !for_mount_8(option)).collect();
-    Ok(RootfsOptions { attr, data })
+    Ok(RootfsOptions { attr, idmap: options.idmap, data })
 }
 
 #[cfg(test)]
@@ -239,6 +243,15 @@ mod tests {
             planned("srv/in y none bind,relative", &roots()).as_deref(),
             Ok("bind inside:/srv/in on /y")
         );
+        for (line, plan) in [
+            ("/x y none rbind,idmap=container,nosuid", "rbind /x on /y idmap=container nosuid"),
+            ("x y none bind,relative,idmap=/run/ns", "bind inside:/x on /y idmap=/run/ns"),
+        ] {
+            assert_eq!(planned(line, &roots()).as_deref(), Ok(plan));
+        }
+        for line in ["/x y none move,idmap=container", "t y tmpfs idmap=container"] {
+            assert!(planned(line, &roots()).is_err_and(|why| why.contains("bind mounts")), "{line}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::fmt;
 
 use lxc_child::script::{self, Create, Propagation, Resolve};
 use lxc_conf::model::Origin;
+use lxc_conf::value::mount_entry::IdmapSource;
 use lxc_sys::mount::MountAttr;
 
 /// One mount, owned; `op` lends it to the child.
@@ -33,6 +34,7 @@ pub enum MountKind {
     Classic { fstype: CString, source: CString, flags: u64, data: CString },
     Bind { source: CString, recursive: bool },
     BindInside { source: CString, recursive: bool },
+    Idmapped { source: CString, inside: bool, recursive: bool, idmap: IdmapSource },
     Change,
     Symlink { to: CString },
     Directory,
@@ -60,6 +62,11 @@ impl MountPlan {
             propagation: Propagation::Default,
             origin: Origin::default(),
         }
+    }
+
+    /// `idmap=container`: the container must have a map for it.
+    pub fn wants_container_map(&self) -> bool {
+        matches!(self.kind, MountKind::Idmapped { idmap: IdmapSource::Container, .. })
     }
 
     /// The parameters as the child wants them; `op` borrows the result.
@@ -91,6 +98,9 @@ impl MountPlan {
             }
             MountKind::BindInside { source, recursive } => {
                 script::MountKind::BindInside { source, recursive: *recursive }
+            }
+            MountKind::Idmapped { source, inside, recursive, .. } => {
+                script::MountKind::Idmapped { source, inside: *inside, recursive: *recursive }
             }
             MountKind::Change => script::MountKind::Change,
             MountKind::Symlink { to } => script::MountKind::Symlink { to },
@@ -140,6 +150,15 @@ impl fmt::Display for MountPlan {
             }
             MountKind::BindInside { source, recursive } => {
                 write!(f, "{} inside:/{} on /{target}", rec(recursive), source.to_string_lossy())?;
+            }
+            MountKind::Idmapped { source, inside, recursive, idmap } => {
+                let inside = if *inside { "inside:/" } else { "" };
+                write!(
+                    f,
+                    "{} {inside}{} on /{target} idmap={idmap}",
+                    rec(recursive),
+                    source.to_string_lossy()
+                )?;
             }
             MountKind::Change => write!(f, "change /{target}")?,
             MountKind::Symlink { to } => write!(f, "symlink /{target} -> {}", to.to_string_lossy())?,

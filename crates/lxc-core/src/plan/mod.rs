@@ -16,6 +16,7 @@ use std::ffi::{CString, OsString};
 use std::path::Path;
 
 use lxc_conf::model::{Arch, Capabilities, HookKind, IdKind, IdMap, Item, Ns, Origin, Settings};
+use lxc_conf::value::mount_entry::IdmapSource;
 use lxc_sys::cred::Personality;
 
 use crate::cgroup::layout::Layout;
@@ -86,6 +87,8 @@ pub struct StartPlan {
     pub cgroups: CgroupPlan,
     pub network: NetPlan,
     pub rootfs: RootfsPlan,
+    /// Where `lxc.rootfs.options` is set.
+    pub rootfs_options: Option<Origin>,
     pub hostname: Option<CString>,
     pub new_session_keyring: bool,
     pub dev: DevPlan,
@@ -183,12 +186,18 @@ pub fn plan(input: &Input<'_>) -> Result<StartPlan> {
         )?,
         None => mounts::entry::RootfsOptions::default(),
     };
+    // COMPAT: without a user namespace the original ignores it, too: the ids are the host's anyway.
+    let has_map = namespaces.owns(Ns::User) || namespaces.shares(Ns::User);
+    let idmap = options.idmap.as_ref().filter(|idmap| **idmap != IdmapSource::Container || has_map);
     let rootfs = rootfs::plan(
         settings,
         input.host,
         mount_ns,
-        rootfs::Options { attr: options.attr, data: &options.data },
+        rootfs::Options { attr: options.attr, idmap, data: &options.data },
     )?;
+    if options.idmap.is_some() && idmap.is_none() {
+        notices.push("idmap=container in lxc.rootfs.options has no effect: there is no lxc.idmap".to_owned());
+    }
     notices.extend(ignored::notices(settings, &namespaces, &rootfs, &options.data));
     let drop_capabilities = dropped(&settings.capabilities, input.host.last_capability);
     let keeps = |capability: u8| drop_capabilities & 1 << capability == 0;
@@ -202,6 +211,13 @@ pub fn plan(input: &Input<'_>) -> Result<StartPlan> {
         let roots = entry_roots(input, &rootfs);
         for line in input.fstab.iter().chain(&settings.mounts.entries) {
             match mounts::entry::plan(line, &roots)? {
+                Ok(plan) if !has_map && plan.wants_container_map() => {
+                    return Err(Error::new(ErrorKind::Config, "idmap=container without a user namespace")
+                        .at(&line.origin)
+                        .cure(
+                            "add lxc.idmap lines, or remove idmap=container: the ids are the host's anyway",
+                        ));
+                }
                 Ok(plan) => mount_plans.push(plan),
                 Err(reason) => notices.push(match &line.origin.file {
                     Some(_) => format!("{}: {reason}", line.origin),
@@ -238,6 +254,7 @@ pub fn plan(input: &Input<'_>) -> Result<StartPlan> {
         cgroups,
         network,
         rootfs,
+        rootfs_options: settings.origin("lxc.rootfs.options").cloned(),
         hostname: settings
             .uts_name
             .as_deref()

@@ -7,6 +7,7 @@ use std::ffi::CString;
 
 use lxc_child::script;
 use lxc_conf::model::Settings;
+use lxc_conf::value::mount_entry::IdmapSource;
 use lxc_sys::mount::MountAttr;
 
 use crate::error::{Error, ErrorKind, Result, cstring};
@@ -23,11 +24,15 @@ pub enum RootfsPlan {
         source: CString,
         mount: CString,
         attr: MountAttr,
+        idmap: Option<IdmapSource>,
     },
     Overlay {
         data: CString,
         mount: CString,
         attr: MountAttr,
+        idmap: Option<IdmapSource>,
+        /// With `idmap`: the names `data` knows the directories by, below `mount`, and what they are copies of.
+        layers: Vec<(CString, CString)>,
         lower: String,
         upper: String,
         work: String,
@@ -54,6 +59,30 @@ pub fn overlay_dirs(path: &str) -> Option<OverlayDirs> {
     Some(OverlayDirs { lower: lower.to_owned(), upper: upper.to_owned(), work: format!("{parent}/work") })
 }
 
+/// Data of an overlay whose layers are attached below `mount`, and those layers.
+///
+/// Upper and work directory must be on one mount, so their common parent is a layer of its own.
+fn idmapped_layers(dirs: &OverlayDirs, mount: &str) -> Result<(String, Vec<(CString, CString)>)> {
+    let mut layers = Vec::new();
+    let mut lower = Vec::new();
+    for (number, dir) in dirs.lower.split(':').enumerate() {
+        let name = number.to_string();
+        lower.push(format!("{mount}/{name}"));
+        layers.push((cstring(name)?, cstring(dir)?));
+    }
+    let split = |path: &str| {
+        path.trim_end_matches('/').rsplit_once('/').map(|(dir, name)| (dir.to_owned(), name.to_owned()))
+    };
+    let no_parent =
+        || Error::new(ErrorKind::Config, format!("{}: an upper directory needs a parent", dirs.upper));
+    let (parent, upper) = split(&dirs.upper).ok_or_else(no_parent)?;
+    let (_, work) = split(&dirs.work).ok_or_else(no_parent)?;
+    layers.push((c"upper".into(), cstring(if parent.is_empty() { "/" } else { parent.as_str() })?));
+    let data =
+        format!("upperdir={mount}/upper/{upper},lowerdir={},workdir={mount}/upper/{work}", lower.join(":"));
+    Ok((data, layers))
+}
+
 /// Whose mount namespace the container lives in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MountNs {
@@ -69,6 +98,7 @@ pub enum MountNs {
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'a> {
     pub attr: MountAttr,
+    pub idmap: Option<&'a IdmapSource>,
     pub data: &'a [String],
 }
 
@@ -81,7 +111,7 @@ pub fn plan(
     namespace: MountNs,
     options: Options<'_>,
 ) -> Result<RootfsPlan> {
-    let Options { attr, data: extra } = options;
+    let Options { attr, idmap, data: extra } = options;
     let origin = settings.origin("lxc.rootfs.path").cloned().unwrap_or_default();
     let fail = |kind, what: String| Error::new(kind, what).at(&origin);
     match (namespace, &settings.rootfs.path) {
@@ -108,13 +138,20 @@ pub fn plan(
             source: cstring(path.path.as_str())?,
             mount: cstring(mount.as_str())?,
             attr,
+            idmap: idmap.cloned(),
         }),
         "overlay" | "overlayfs" => {
             let dirs = overlay_dirs(&path.path).ok_or_else(|| {
                 fail(ErrorKind::Config, format!("lxc.rootfs.path = overlay:{}: not LOWER:UPPER", path.path))
                     .cure("write overlay:/LOWERDIR:/UPPERDIR with absolute paths")
             })?;
-            let mut data = format!("upperdir={},lowerdir={},workdir={}", dirs.upper, dirs.lower, dirs.work);
+            let (mut data, layers) = match idmap {
+                None => {
+                    let OverlayDirs { lower, upper, work } = &dirs;
+                    (format!("upperdir={upper},lowerdir={lower},workdir={work}"), Vec::new())
+                }
+                Some(_) => idmapped_layers(&dirs, &mount)?,
+            };
             for option in extra {
                 data.push(',');
                 data.push_str(option);
@@ -123,6 +160,8 @@ pub fn plan(
                 data: cstring(data.as_str())?,
                 mount: cstring(mount.as_str())?,
                 attr,
+                idmap: idmap.cloned(),
+                layers,
                 lower: dirs.lower,
                 upper: dirs.upper,
                 work: dirs.work,
@@ -134,12 +173,38 @@ pub fn plan(
 }
 
 impl RootfsPlan {
+    /// Whose ids the files shall have.
+    pub fn idmap(&self) -> Option<&IdmapSource> {
+        match self {
+            RootfsPlan::HostRoot | RootfsPlan::Untouched => None,
+            RootfsPlan::Dir { idmap, .. } | RootfsPlan::Overlay { idmap, .. } => idmap.as_ref(),
+        }
+    }
+
+    /// The layers of an idmapped overlay as the child wants them; `script` borrows the result.
+    pub fn layers(&self) -> Vec<script::Layer<'_>> {
+        match self {
+            RootfsPlan::Overlay { layers, .. } => {
+                layers.iter().map(|(name, source)| script::Layer { name, source }).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// Lends the plan to the child.
-    pub fn script(&self) -> script::Rootfs<'_> {
+    pub fn script<'a>(&'a self, layers: &'a [script::Layer<'a>]) -> script::Rootfs<'a> {
         match self {
             RootfsPlan::HostRoot => script::Rootfs::HostRoot,
             RootfsPlan::Untouched => script::Rootfs::Untouched,
-            RootfsPlan::Dir { source, mount, attr } => script::Rootfs::Dir { source, mount, attr: *attr },
+            RootfsPlan::Dir { source, mount, attr, idmap: None } => {
+                script::Rootfs::Dir { source, mount, attr: *attr }
+            }
+            RootfsPlan::Dir { source, mount, attr, idmap: Some(_) } => {
+                script::Rootfs::IdmappedDir { source, mount, attr: *attr }
+            }
+            RootfsPlan::Overlay { data, mount, attr, idmap: Some(_), .. } => {
+                script::Rootfs::IdmappedOverlay { layers, data, mount, attr: *attr }
+            }
             RootfsPlan::Overlay { data, mount, attr, .. } => script::Rootfs::Fs {
                 source: c"overlay",
                 fstype: c"overlay",
@@ -162,12 +227,19 @@ impl std::fmt::Display for RootfsPlan {
         match self {
             RootfsPlan::HostRoot => f.write_str("rootfs: the host's / in a private mount namespace"),
             RootfsPlan::Untouched => f.write_str("rootfs: untouched (mount namespace not ours)"),
-            RootfsPlan::Dir { source, mount, attr } => {
+            RootfsPlan::Dir { source, mount, attr, .. } => {
                 write!(f, "rootfs: rbind {} on {}{attr}", source.to_string_lossy(), mount.to_string_lossy())
             }
-            RootfsPlan::Overlay { data, mount, attr, .. } => {
-                write!(f, "rootfs: overlay {} on {}{attr}", data.to_string_lossy(), mount.to_string_lossy())
+            RootfsPlan::Overlay { data, mount, attr, layers, .. } => {
+                write!(f, "rootfs: overlay {} on {}{attr}", data.to_string_lossy(), mount.to_string_lossy())?;
+                layers.iter().try_for_each(|(name, source)| {
+                    write!(f, " {}={}", name.to_string_lossy(), source.to_string_lossy())
+                })
             }
+        }?;
+        match self.idmap() {
+            Some(idmap) => write!(f, " idmap={idmap}"),
+            None => Ok(()),
         }
     }
 }

@@ -14,6 +14,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::Prepared;
+use super::favours::Favours;
 use crate::command::Client;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::idmap;
@@ -49,6 +50,7 @@ pub(super) struct Armed {
     /// pidfd of this process.
     pub monitor: OwnedFd,
     pub joins: Vec<(OwnedFd, Ns)>,
+    pub favours: Favours,
     /// Keeps the root file system's file system from being remounted read-only by the container.
     pub pin: Option<OwnedFd>,
     pub console: Option<HostPty>,
@@ -86,6 +88,7 @@ pub(super) fn arm(prepared: &Prepared, hooks_in_child: bool) -> Result<Armed> {
         proc,
         monitor,
         joins,
+        favours: Favours::arm(plan)?,
         pin: pin_rootfs(plan)?,
         console: match plan.dev.console {
             ConsolePlan::Host => Some(open_host_pty(plan)?),

@@ -1,10 +1,11 @@
 //! The monitor's end of the handshake: answers the child's milestones until the child has executed its program.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use lxc_child::sync::{hear, tell};
+use lxc_child::sync::{Favour, hear, tell};
 use lxc_child::{Fault, Milestone, Msg, Parcel};
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 
 use super::report;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
@@ -19,6 +20,10 @@ pub(super) trait Steps {
     fn mapped(&mut self, socket: OwnedFd) -> Result<()>;
     /// Device rules, limits, start-host hooks.
     fn mounted(&mut self) -> Result<()>;
+    /// The source of mount number `item`, opened for the child.
+    fn open(&mut self, item: u32) -> std::result::Result<OwnedFd, Errno>;
+    /// The ids of `tree`, mount number `item`; an errno for a mount that may fail.
+    fn map_ids(&mut self, item: u32, tree: OwnedFd) -> Result<Option<Errno>>;
 }
 
 /// Descriptors the child sent.
@@ -88,7 +93,15 @@ pub(super) fn run(
                 log.finish();
                 return Err(explained(plan, fault, &log));
             }
-            Msg::Go(_) => return Err(out_of_order(msg)),
+            Msg::Ask(Favour::Open, item) => match steps.open(item) {
+                Ok(fd) => done(sync, None, &[fd.as_fd()])?,
+                Err(errno) => done(sync, Some(errno), &[])?,
+            },
+            Msg::Ask(Favour::MapIds, item) => {
+                let tree = fds.into_iter().next().ok_or_else(|| out_of_order(msg))?;
+                done(sync, steps.map_ids(item, tree)?, &[])?;
+            }
+            Msg::Go(_) | Msg::Done(_) => return Err(out_of_order(msg)),
         }
     }
 }
@@ -110,6 +123,11 @@ fn take(parcels: &mut Parcels, parcel: Parcel, fds: Vec<OwnedFd>) -> Option<()> 
 
 fn go(sync: &OwnedFd, milestone: Milestone) -> Result<()> {
     tell(sync.as_fd(), Msg::Go(milestone), &[]).what(|| "let the container's init go on")
+}
+
+fn done(sync: &OwnedFd, errno: Option<Errno>, fds: &[BorrowedFd<'_>]) -> Result<()> {
+    let errno = errno.map_or(0, Errno::raw_os_error);
+    tell(sync.as_fd(), Msg::Done(errno), fds).what(|| "answer the container's init")
 }
 
 fn out_of_order(msg: Msg) -> Error {

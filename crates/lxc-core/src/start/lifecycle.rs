@@ -12,10 +12,12 @@ use lxc_sys::pidfd;
 use lxc_sys::signal::{Mask, set_mask, signalfd};
 use lxc_sys::{cred, ns};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::process::Pid;
 
 use super::arm::{Armed, arm};
 use super::daemon::Starter;
+use super::favours::Favours;
 use super::handshake::{self, Parcels, Steps};
 use super::scripts::HostScripts;
 use super::spawn::spawn;
@@ -198,10 +200,10 @@ impl Monitor {
         live.child = Some(child);
         self.environment.set("LXC_PID", pid.to_string());
         // The child holds its own copies; ours would keep the ends open for ever.
-        let Armed { sync: (sync, theirs), hook_output, console, proc, seccomp_proxy, .. } = armed;
+        let Armed { sync: (sync, theirs), hook_output, console, proc, favours, seccomp_proxy, .. } = armed;
         drop(theirs);
         let hook_output = hook_output.map(|(read, _write)| read);
-        let mut steps = Up::steps(self, live, &proc, pid, in_unified);
+        let mut steps = Climb { monitor: self, live, proc: &proc, favours, pid, in_unified };
         let parcels = handshake::run(&self.prepared.plan, &sync, hook_output.as_ref(), &mut steps)?;
         Ok(Up { signals, parcels, host_console: console.map(|pty| (pty.ptx, pty.pts)), seccomp_proxy })
     }
@@ -371,20 +373,9 @@ struct Climb<'a> {
     monitor: &'a Monitor,
     live: &'a mut Live,
     proc: &'a lxc_sys::proc::ProcFs,
+    favours: Favours,
     pid: i32,
     in_unified: bool,
-}
-
-impl Up {
-    fn steps<'a>(
-        monitor: &'a Monitor,
-        live: &'a mut Live,
-        proc: &'a lxc_sys::proc::ProcFs,
-        pid: i32,
-        in_unified: bool,
-    ) -> Climb<'a> {
-        Climb { monitor, live, proc, pid, in_unified }
-    }
 }
 
 const CAP_CHOWN: u64 = 1 << 0;
@@ -495,6 +486,14 @@ impl Steps for Climb<'_> {
             &[],
         )
     }
+
+    fn open(&mut self, item: u32) -> std::result::Result<OwnedFd, Errno> {
+        Favours::open(&self.monitor.prepared.plan, self.proc, self.pid, item)
+    }
+
+    fn map_ids(&mut self, item: u32, tree: OwnedFd) -> Result<Option<Errno>> {
+        self.favours.map_ids(&self.monitor.prepared.plan, self.proc, self.pid, item, &tree)
+    }
 }
 
 /// When namespaces exist and can be opened.
@@ -523,7 +522,7 @@ fn open_namespaces(
         .collect()
 }
 
-fn open_namespace(proc: &lxc_sys::proc::ProcFs, pid: i32, ns: Ns) -> Result<OwnedFd> {
+pub(super) fn open_namespace(proc: &lxc_sys::proc::ProcFs, pid: i32, ns: Ns) -> Result<OwnedFd> {
     // The last step is a magic link, which is the point: it leads to the namespace, not to a path.
     let dir = proc.open_at(format!("{pid}/ns"), OFlags::PATH | OFlags::DIRECTORY);
     dir.and_then(|dir| rustix::fs::openat(&dir, ns.word(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()))

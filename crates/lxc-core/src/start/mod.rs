@@ -5,6 +5,7 @@
 mod arm;
 mod consoles;
 mod daemon;
+mod favours;
 mod handshake;
 mod lifecycle;
 mod preflight;

@@ -54,6 +54,14 @@ pub(super) fn error(plan: &StartPlan, fault: Fault) -> Error {
             .at(origin),
             None => kernel(fault, "write a sysctl"),
         },
+        Step::RootfsLayer => {
+            let layer = match &plan.rootfs {
+                RootfsPlan::Overlay { layers, .. } => layers.get(fault.item as usize),
+                _ => None,
+            };
+            let layer = layer.map_or("a tmpfs".into(), |(_, source)| source.to_string_lossy());
+            kernel(fault, format!("attach {layer} for the overlay root file system"))
+        }
         Step::Exec => exec(plan, fault),
         Step::Cwd => {
             let cwd = plan.cwd.as_ref().map(|cwd| cwd.to_string_lossy().into_owned()).unwrap_or_default();
@@ -122,15 +130,27 @@ pub(super) fn mount(plan: &StartPlan, fault: Fault) -> Error {
         return kernel(fault, "mount");
     };
     let error = kernel(fault, mount.to_string()).at(&mount.origin);
+    let uncovers = matches!(
+        mount.kind,
+        MountKind::Bind { recursive: false, .. } | MountKind::Idmapped { recursive: false, .. }
+    );
+    if uncovers && fault.errno == Errno::INVAL.raw_os_error() && plan.become_root.is_some() {
+        return error.cure(
+            "use rbind if something is mounted below the source: a user namespace may not see what it covers",
+        );
+    }
     if fault.errno != Errno::NOENT.raw_os_error() {
         return error;
     }
     // The child cannot say which of the two paths it was; the host's is easy to look at from here.
     match &mount.kind {
-        MountKind::Bind { source, .. } if !Path::new(&*source.to_string_lossy()).exists() => {
+        MountKind::Bind { source, .. } | MountKind::Idmapped { source, inside: false, .. } if !Path::new(&*source.to_string_lossy()).exists() => {
             error.cure(format!("the source {} does not exist on the host", source.to_string_lossy()))
         }
-        MountKind::Bind { .. } | MountKind::Fs { .. } | MountKind::Classic { .. } => error.cure(format!(
+        MountKind::Bind { .. }
+        | MountKind::Idmapped { .. }
+        | MountKind::Fs { .. }
+        | MountKind::Classic { .. } => error.cure(format!(
             "/{} does not exist in the container: make it there or add create=dir (or create=file) to the entry",
             mount.target.to_string_lossy()
         )),

@@ -40,6 +40,7 @@ pub(super) fn spawn(
         plan.sysctls.iter().map(|(path, value, _)| (path.as_c_str(), value.as_slice())).collect();
     let nodes = nodes(&plan.dev);
     let devpts = devpts_params(&plan.dev);
+    let layers = plan.rootfs.layers();
     let joins = armed.join_list();
     let entries: Vec<BorrowedFd<'_>> = entries.iter().map(AsFd::as_fd).collect();
     let pre_mount = lend(&hooks.pre_mount);
@@ -79,7 +80,7 @@ pub(super) fn spawn(
             output: armed.hook_output.as_ref().map(|(_, write)| write.as_fd()),
             start_program: start_program.as_deref(),
         },
-        rootfs: plan.rootfs.script(),
+        rootfs: plan.rootfs.script(&layers),
         hostname: plan.hostname.as_deref(),
         new_session_keyring: plan.new_session_keyring,
         keyring_label: plan

@@ -1,0 +1,131 @@
+//! Mapped ids where Debian's original refuses, cannot reach, or leaves the user to guess.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use testkit::subids::{MAP, SubIds};
+use testkit::{Guest, Run, cases};
+
+fn owner(path: &Path) -> (u32, u32) {
+    let data = fs::metadata(path).unwrap();
+    (data.uid(), data.gid())
+}
+
+fn run(program: &str, args: &[&str], path: &Path) {
+    Run::new(program).args(args).arg(path).done().exits(0).ok();
+}
+
+cases! {
+    fn an_idmapped_overlay() {
+        let ids = SubIds::usual();
+        let guest = ids.guest(Guest::build("idmap").conf(MAP).conf("lxc.rootfs.options = idmap=container"));
+        let (first, second) = (guest.lxcpath().join("first"), guest.lxcpath().join("second"));
+        fs::rename(guest.rootfs(), &first).unwrap();
+        fs::create_dir(&second).unwrap();
+        fs::write(second.join("top"), "").unwrap();
+        run("chown", &["12:34"], &second.join("top"));
+        let delta = guest.dir().join("overlay/delta");
+        fs::create_dir_all(&delta).unwrap();
+        fs::create_dir_all(guest.rootfs()).unwrap();
+        let old = format!("dir:{}", guest.rootfs().display());
+        let new = format!("overlay:{}:{}:{}", second.display(), first.display(), delta.display());
+        let text = fs::read_to_string(guest.config()).unwrap();
+        fs::write(guest.config(), text.replace(&old, &new)).unwrap();
+        guest.start();
+        assert_eq!(guest.sh("stat -c '%u %g' / /top /bin/busybox"), "0 0\n12 34\n0 0\n");
+        guest.sh("echo new > /root/new; chown 5:6 /top; rm /bin/yes");
+        assert_eq!(owner(&delta.join("root/new")), (0, 0));
+        assert_eq!(owner(&delta.join("top")), (5, 6));
+        assert_eq!(owner(&second.join("top")), (12, 34));
+        assert!(first.join("bin/yes").symlink_metadata().is_ok());
+        // What the layers were attached to is not to be seen.
+        assert_eq!(guest.mountinfo().iter().filter(|mount| mount.target == "/").count(), 1);
+        assert!(guest.attach(["ls", "/upper"]).code != 0);
+    }
+
+    fn the_map_of_another_namespace() {
+        let ids = SubIds::of(&["100000:65536", "200000:65536"]);
+        let other = ids.guest(Guest::build("idmap").conf("lxc.idmap = u 0 200000 65536\nlxc.idmap = g 0 200000 65536"));
+        run("chown", &["200000:200000"], &other.rootfs());
+        other.start();
+        let guest = ids.guest(Guest::build("idmap").conf(MAP).conf("lxc.rootfs.options = idmap=container"));
+        guest.append("lxc.idmap = u 65536 200000 65536\nlxc.idmap = g 65536 200000 65536");
+        let data = guest.lxcpath().join("data");
+        fs::create_dir(&data).unwrap();
+        guest.append(&format!("lxc.mount.entry = {} mnt none bind,idmap=/proc/{}/ns/user 0 0", data.display(), other.pid()));
+        guest.start();
+        // Root of the other container is the 65536th id of this one.
+        assert_eq!(guest.sh("stat -c '%u %g' /mnt"), "65536 65536\n");
+    }
+
+    fn a_map_that_is_spelled_out() {
+        let ids = SubIds::usual();
+        let guest = ids.guest(Guest::build("idmap").conf(MAP).conf("lxc.rootfs.options = idmap=container"));
+        let data = guest.lxcpath().join("data");
+        fs::create_dir(&data).unwrap();
+        // Files of the host's user 1000 are those of the container's user 33.
+        run("chown", &["1000:1001"], &data);
+        guest.append(&format!(
+            "lxc.mount.entry = {} mnt none bind,idmap=u:1000:100033:1;g:1001:100034:1 0 0",
+            data.display()
+        ));
+        guest.start();
+        assert_eq!(guest.sh("stat -c '%u %g' /mnt"), "33 34\n");
+        guest.tool("lxc-attach").args(["-u", "33", "-g", "34", "--", "touch", "/mnt/new"]).done().exits(0).ok();
+        assert_eq!(owner(&data.join("new")), (1000, 1001));
+        // Nobody else's ids can be written there.
+        guest.attach(["touch", "/mnt/of-root"]).exits(1).ok_on_stdout();
+    }
+
+    fn maps_of_a_container_without_user_namespace() {
+        let guest = Guest::build("idmap").make();
+        let data = guest.lxcpath().join("data");
+        fs::create_dir(&data).unwrap();
+        run("chown", &["1000:1000"], &data);
+        guest.append(&format!("lxc.mount.entry = {} mnt none bind,idmap=b:1000:0:1 0 0", data.display()));
+        guest.start();
+        assert_eq!(guest.sh("stat -c '%u %g' /mnt; touch /mnt/new"), "0 0\n");
+        assert_eq!(owner(&data.join("new")), (1000, 1000));
+    }
+
+    fn a_refusal_names_the_file_system() {
+        let ids = SubIds::usual();
+        let guest = ids.guest(Guest::build("idmap").conf(MAP).conf("lxc.rootfs.options = idmap=container"));
+        guest.append("lxc.mount.entry = /sys/kernel mnt none rbind,idmap=container 0 0");
+        let done = guest.try_start().exits(1);
+        let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+        for word in ["/sys/kernel", "idmap=container", "sysfs", release.trim(), "config:"] {
+            assert!(done.stderr.contains(word), "{word}: {done}");
+        }
+        guest.assert_nothing_left();
+        // What may fail does, without ending the start.
+        let text = fs::read_to_string(guest.config()).unwrap();
+        fs::write(guest.config(), text.replace("rbind,idmap", "rbind,optional,idmap")).unwrap();
+        guest.start();
+        assert!(guest.mountinfo().iter().all(|mount| mount.target != "/mnt"));
+    }
+
+    fn a_container_without_map_has_nothing_to_map_to() {
+        let guest = Guest::build("idmap").conf("lxc.mount.entry = /tmp mnt none bind,idmap=container 0 0").make();
+        let done = guest.try_start().exits(1);
+        assert!(done.stderr.contains("without a user namespace") && done.stderr.contains("lxc.idmap"), "{done}");
+    }
+
+    fn directories_the_container_s_root_may_not_pass() {
+        let ids = SubIds::usual();
+        let guest = ids.guest(Guest::build("idmap").conf(MAP));
+        run("chown", &["-R", "-h", "100000:100000"], &guest.rootfs());
+        let data = guest.lxcpath().join("private/data");
+        fs::create_dir_all(&data).unwrap();
+        fs::write(data.join("file"), "text").unwrap();
+        guest.append(&format!("lxc.mount.entry = {} mnt none bind 0 0", data.display()));
+        // Not even the user the monitor runs as owns them: it is his capability that counts.
+        for dir in [guest.lxcpath().to_owned(), guest.dir(), data.parent().unwrap().to_owned()] {
+            run("chmod", &["700"], &dir);
+            run("chown", &["4321"], &dir);
+        }
+        guest.start();
+        assert_eq!(guest.sh("cat /mnt/file; stat -c %u /"), "text0\n");
+    }
+}
