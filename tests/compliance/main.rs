@@ -15,6 +15,7 @@ mod codes;
 mod config;
 mod create;
 mod dev;
+mod device;
 mod execute;
 mod failures;
 mod freeze;

@@ -18,6 +18,7 @@ pub const TOOLS: &[Tool] = &[
     lxc_console::TOOL,
     lxc_create::TOOL,
     lxc_destroy::TOOL,
+    lxc_device::TOOL,
     lxc_execute::TOOL,
     lxc_freeze::TOOL,
     lxc_info::TOOL,

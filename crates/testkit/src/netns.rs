@@ -18,22 +18,34 @@ const SETUP: &str = "set -e; mkdir $1/sys; mount -t sysfs sysfs $1/sys; mount --
 pub struct Netns {
     keeper: Child,
     servers: Vec<Child>,
+    pids: bool,
     scratch: PathBuf,
 }
 
 impl Netns {
     /// A fresh namespace with `lo` up.
     pub fn new() -> Netns {
+        Netns::make(false)
+    }
+
+    /// The same with a pid namespace and a /proc of its own: some programs take pid 1's network for the host's.
+    pub fn with_pids() -> Netns {
+        Netns::make(true)
+    }
+
+    fn make(pids: bool) -> Netns {
         let scratch = TestNames::new("netns").directory();
         std::fs::create_dir_all(&scratch).unwrap();
         let keeper = Command::new("unshare")
-            .args(["--net", "--mount", "--propagation", "private", "sh", "-c", SETUP, "sh"])
+            .args(["--net", "--mount", "--propagation", "private"])
+            .args(pids.then_some(["--pid", "--fork", "--kill-child", "--mount-proc"]).into_iter().flatten())
+            .args(["sh", "-c", SETUP, "sh"])
             .arg(&scratch)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut netns = Netns { keeper, servers: Vec::new(), scratch };
+        let mut netns = Netns { keeper, servers: Vec::new(), pids, scratch };
         let mut line = [0; 1];
         std::io::Read::read_exact(netns.keeper.stdout.as_mut().unwrap(), &mut line).unwrap();
         netns
@@ -42,7 +54,9 @@ impl Netns {
     /// The words that run a program inside.
     pub fn prefix(&self) -> Vec<OsString> {
         let target = format!("--target={}", self.keeper.id());
-        ["nsenter", &target, "--net", "--mount", "--"].iter().map(OsString::from).collect()
+        let pids = self.pids.then(|| format!("--pid=/proc/{}/ns/pid_for_children", self.keeper.id()));
+        let words = ["nsenter", &target, "--net", "--mount"].into_iter().chain(pids.as_deref()).chain(["--"]);
+        words.map(OsString::from).collect()
     }
 
     /// Runs a program inside.

@@ -66,7 +66,7 @@ impl Container {
         Addresses::of_init(self.init_pid()?.ok_or_else(|| self.not_running())?)
     }
 
-    fn netns(&self) -> Result<OwnedFd> {
+    pub(super) fn netns(&self) -> Result<OwnedFd> {
         netns_of(self.init_pid()?.ok_or_else(|| self.not_running())?)
     }
 }

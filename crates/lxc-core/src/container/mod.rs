@@ -5,6 +5,7 @@
 
 mod addresses;
 mod control;
+mod devices;
 mod facts;
 mod freeze;
 mod launch;

@@ -34,9 +34,12 @@ impl Container {
     pub fn set_cgroup_item(&self, file: &str, value: &str) -> Result<()> {
         let controller = controller_of(file);
         match self.inner_dir(controller) {
-            Ok((dir, version)) if controller != "devices" || version == Version::V1 => {
-                write_item(dir, file, value)
+            Ok((dir, Version::V1)) if controller == "devices" => {
+                // A permission must be given from above down; a refusal comes down by itself.
+                write_item(&self.limit_dir(controller)?.0, file, value)?;
+                if file == "devices.allow" { write_item(dir, file, value) } else { Ok(()) }
             }
+            Ok((dir, _)) if controller != "devices" => write_item(dir, file, value),
             Err(error) if controller != "devices" => Err(error),
             _ => self.add_device_rule(file, value),
         }

@@ -1,4 +1,4 @@
-//! Mounts put into, taken out of, and listed of a running container.
+//! Mounts and devices put into, taken out of, and listed of a running container.
 //!
 //! Two ways in. By descriptor: the caller makes a detached mount, a child joins the container's mount namespace and
 //! moves it onto the target (`inject`, `eject`). Through the shared directory of `lxc.mount.auto = shmounts:…`, the way
@@ -7,6 +7,7 @@
 mod detached;
 mod enter;
 mod mountinfo;
+mod node;
 mod options;
 mod record;
 mod shared;
@@ -22,6 +23,7 @@ use rustix::io::Errno;
 
 pub use enter::Running;
 pub use mountinfo::{MountInfo, parse as parse_mountinfo};
+pub use node::{DeviceId, HostNode, add_node, remove_node};
 pub use options::{Detach, Options};
 pub use record::Record;
 pub use shared::{Attributes, SharedMount, mount as mount_shared, umount as umount_shared};

@@ -84,6 +84,22 @@ impl Target {
         Ok(dir)
     }
 
+    /// The directory the target is in, and its name there; missing directories are made for `owner`, if given.
+    ///
+    /// - Errors: `NotFound` for a missing directory without `owner`.
+    pub(super) fn parent(&self, root: &OwnedFd, owner: Option<(u32, u32)>) -> Result<(OwnedFd, &str)> {
+        let Some((name, parents)) = self.components.split_last() else {
+            return Err(Error::new(ErrorKind::Internal, "a target without a name"));
+        };
+        let parents = Target { components: parents.to_vec() };
+        let dir = match owner {
+            _ if parents.components.is_empty() => root.try_clone().what(|| "duplicate a descriptor")?,
+            Some(owner) => parents.open_or_create(root, Create::Dir, owner)?,
+            None => parents.open(root)?,
+        };
+        Ok((dir, name))
+    }
+
     /// Parent directory and name of the mount point at the target.
     ///
     /// - Errors: `NotFound` when nothing is mounted there.
@@ -137,14 +153,36 @@ fn lookup(root: &OwnedFd, path: &str, flags: OFlags) -> std::result::Result<Owne
     openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
 }
 
+/// Runs `op`, and once more as the container's root where the host's cannot make anything.
+///
+/// On a file system that was mounted in a user namespace the host's root may have no id, and what it makes no owner
+/// (`EOVERFLOW`).
+pub(super) fn retry_as<T>(
+    owner: (u32, u32),
+    op: impl Fn() -> std::result::Result<T, Errno>,
+) -> std::result::Result<T, Errno> {
+    use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
+    match op() {
+        Err(Errno::OVERFLOW) => {
+            // Of this thread alone, and of file accesses alone.
+            let (gid, uid) = (setfsgid(Gid::from_raw(owner.1)), setfsuid(Uid::from_raw(owner.0)));
+            let result = op();
+            setfsuid(uid);
+            setfsgid(gid);
+            result
+        }
+        other => other,
+    }
+}
+
 fn make(dir: &OwnedFd, name: &str, kind: Create, owner: (u32, u32)) -> std::result::Result<(), Errno> {
-    match kind {
-        Create::Dir => mkdirat(dir, name, Mode::from_raw_mode(0o755))?,
+    retry_as(owner, || match kind {
+        Create::Dir => mkdirat(dir, name, Mode::from_raw_mode(0o755)),
         Create::File => {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-            drop(rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(0o644))?);
+            rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(0o644)).map(drop)
         }
-    }
+    })?;
     if owner != (0, 0) {
         let (uid, gid) = (Some(Uid::from_raw(owner.0)), Some(Gid::from_raw(owner.1)));
         chownat(dir, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
