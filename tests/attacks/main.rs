@@ -16,3 +16,4 @@ mod evidence;
 mod identity;
 mod probe;
 mod targets;
+mod usernic;

@@ -32,4 +32,5 @@ mod net;
 mod parallel;
 mod system;
 mod unprivileged;
+mod usernic;
 mod wait;

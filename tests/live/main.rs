@@ -14,3 +14,4 @@ mod idmap;
 mod json;
 mod mount;
 mod unprivileged;
+mod usernic;

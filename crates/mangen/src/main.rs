@@ -69,7 +69,7 @@ fn page(name: &str, text: &str) -> Result<String> {
     for (mark, roff) in parts {
         text = text.replace(&format!("{mark}\n"), &roff);
     }
-    match text.lines().find(|line| line.starts_with('@')) {
+    match text.lines().find(|line| line.starts_with('@') && line.ends_with('@')) {
         None => Ok(text),
         Some(mark) => bail!("nothing takes the place of {mark}"),
     }

@@ -25,6 +25,7 @@ pub mod run;
 pub mod subids;
 pub mod subject;
 pub mod system;
+pub mod usernic;
 
 pub use guest::{Guest, GuestBuilder};
 pub use pty::Terminal;
