@@ -2,37 +2,37 @@
 
 use core::ffi::CStr;
 
-use lxc_sys::cred;
 use lxc_sys::mount::{Depth, MountAttr, attr, set_attributes};
 use lxc_sys::proc::{ProcFs, write_all};
 use lxc_sys::rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use lxc_sys::rustix::fs::{CWD, Mode, OFlags, fchmod, openat};
+use lxc_sys::rustix::fs::{AtFlags, CWD, Mode, OFlags, fchmod, openat, unlinkat};
 use lxc_sys::rustix::io::Errno;
+use lxc_sys::{cred, tree};
 
-use crate::mounts::{attach, clone_tree, new_fs, open_inside};
+use crate::mounts::{attach, clone_tree, new_fs};
 use crate::script::{Groups, LsmLabel, Resolve, Seccomp};
 use crate::sync::{Fault, Step};
 
 /// A boot id of the container's own over `/proc/sys/kernel/random/boot_id`; quietly nothing where /proc is not mounted.
 pub fn bind_boot_id(root: BorrowedFd<'_>, text: &[u8]) -> Result<(), Errno> {
-    let target = match open_inside(root, c"proc/sys/kernel/random/boot_id", Resolve::NoSymlinks) {
+    let target = match tree::find(root, c"proc/sys/kernel/random/boot_id", Resolve::NoSymlinks) {
         Err(Errno::NOENT) => return Ok(()),
         other => other?,
     };
-    let dev = open_inside(root, c"dev", Resolve::NoSymlinks)?;
-    let file = openat(
-        &dev,
-        c".lxc-boot-id",
-        OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::from_raw_mode(0o644),
-    )?;
+    let dev = tree::find(root, c"dev", Resolve::NoSymlinks)?;
+    // What an image may have there (a device, a fifo, a second name of some file) is not written to.
+    match unlinkat(&dev, c".lxc-boot-id", AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(errno) => return Err(errno),
+    }
+    let file = tree::make_file(dev.as_fd(), c".lxc-boot-id", 0o644)?;
     write_all(file.as_fd(), text)?;
     fchmod(&file, Mode::from_raw_mode(0o444))?;
-    let path = open_inside(dev.as_fd(), c".lxc-boot-id", Resolve::NoSymlinks)?;
-    let tree = clone_tree(path.as_fd(), false)?;
+    let path = tree::find(dev.as_fd(), c".lxc-boot-id", Resolve::NoSymlinks)?;
+    let mount = clone_tree(path.as_fd(), false)?;
     let sealed = MountAttr::setting(attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC);
-    set_attributes(tree.as_fd(), &sealed, Depth::Top)?;
-    attach(tree.as_fd(), target.as_fd())
+    set_attributes(mount.as_fd(), &sealed, Depth::Top)?;
+    attach(mount.as_fd(), target.as_fd())
 }
 
 /// Writes `lxc.sysctl.*` through a procfs of the container's own that is mounted nowhere.
@@ -113,15 +113,6 @@ pub fn enter_cwd(path: &CStr) -> Result<(), Fault> {
     }
     let root = openat(CWD, c"/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .map_err(fault)?;
-    let op = crate::script::MountOp {
-        kind: crate::script::MountKind::Directory,
-        target: path,
-        resolve: Resolve::InRoot,
-        create: crate::script::Create::Dir,
-        optional: false,
-        attr: MountAttr::default(),
-        propagation: crate::script::Propagation::Default,
-    };
-    crate::mounts::one(root.as_fd(), &op).map_err(fault)?;
+    tree::make_dirs(root.as_fd(), path, Resolve::InRoot).map_err(fault)?;
     chdir(path).map_err(fault)
 }

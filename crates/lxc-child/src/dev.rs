@@ -5,12 +5,12 @@ use core::ffi::CStr;
 use lxc_sys::mount::{Depth, MountAttr, attr, set_attributes};
 use lxc_sys::rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use lxc_sys::rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, fchmod, makedev, mkdirat, mknodat, openat, openat2,
-    symlinkat, unlinkat,
+    AtFlags, CWD, FileType, Mode, OFlags, fchmod, makedev, mknodat, openat, symlinkat, unlinkat,
 };
 use lxc_sys::rustix::io::Errno;
+use lxc_sys::tree;
 
-use crate::mounts::{attach, clone_tree, new_fs, open_inside};
+use crate::mounts::{attach, clone_tree, new_fs};
 use crate::script::{Console, Dev, DevNode, MAX_TTYS, Param, Resolve};
 use crate::sync::{Fault, Step};
 
@@ -28,19 +28,13 @@ pub struct Made {
 pub fn mount_tmpfs(root: BorrowedFd<'_>, dev: &Dev<'_>) -> Result<(), Fault> {
     let Some(size) = dev.tmpfs_size else { return Ok(()) };
     let fault = |item: u32| move |errno: Errno| Fault::new(Step::DevTmpfs, item, errno);
-    match mkdirat(root, c"dev", Mode::from_raw_mode(0o755)) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(errno) => return Err(fault(0)(errno)),
-    }
-    let target = open_inside(root, c"dev", Resolve::NoSymlinks).map_err(fault(1))?;
+    tree::make_dir(root, c"dev").map_err(fault(0))?;
+    let target = tree::find(root, c"dev", Resolve::NoSymlinks).map_err(fault(1))?;
     let params = [Param::String(c"mode", c"0755"), Param::String(c"size", size)];
     let tmpfs = new_fs(c"tmpfs", c"none", &params, false).map_err(fault(2))?;
     attach(tmpfs.as_fd(), target.as_fd()).map_err(fault(3))?;
     // COMPAT: devpts' mount point exists from the start, also for mount entries and hooks that look for it.
-    match mkdirat(&tmpfs, c"pts", Mode::from_raw_mode(0o755)) {
-        Ok(()) | Err(Errno::EXIST) => Ok(()),
-        Err(errno) => Err(fault(4)(errno)),
-    }
+    tree::make_dir(tmpfs.as_fd(), c"pts").map_err(fault(4))
 }
 
 /// Device nodes; bound from the host where mknod(2) is not permitted (user namespaces).
@@ -56,13 +50,8 @@ fn make_node(dir: BorrowedFd<'_>, node: &DevNode<'_>) -> Result<(), Errno> {
     match mknodat(dir, node.name, FileType::CharacterDevice, mode, makedev(node.major, node.minor)) {
         Ok(()) => {
             // A node that cannot be opened is one the superblock forbids (SB_I_NODEV in a user namespace, Linux 4.18).
-            match openat2(
-                dir,
-                node.name,
-                OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW,
-                Mode::empty(),
-                ResolveFlags::BENEATH,
-            ) {
+            let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::NOFOLLOW;
+            match tree::open(dir, node.name, flags, Resolve::NoSymlinks) {
                 Err(Errno::ACCESS) => {
                     unlinkat(dir, node.name, AtFlags::empty())?;
                     bind_node(dir, node)
@@ -76,9 +65,11 @@ fn make_node(dir: BorrowedFd<'_>, node: &DevNode<'_>) -> Result<(), Errno> {
     }
 }
 
-/// mknodat's mode is cut by the umask; the descriptor of the node itself takes it as it is.
+/// mknodat's mode is cut by the umask; the node itself takes it as it is. By descriptor: chmod(2) follows symlinks.
 fn set_mode(dir: BorrowedFd<'_>, name: &CStr, mode: Mode) -> Result<(), Errno> {
-    lxc_sys::rustix::fs::chmodat(dir, name, mode, AtFlags::empty())
+    let node = tree::find(dir, name, Resolve::NoSymlinks)?;
+    let mut path = tree::FdPath::new();
+    lxc_sys::rustix::fs::chmod(path.of(node.as_fd()), mode)
 }
 
 fn bind_node(dir: BorrowedFd<'_>, node: &DevNode<'_>) -> Result<(), Errno> {
@@ -90,33 +81,16 @@ fn bind_node(dir: BorrowedFd<'_>, node: &DevNode<'_>) -> Result<(), Errno> {
     {
         return Err(Errno::NODEV);
     }
-    let target = mount_file(dir, node.name)?;
-    let tree = clone_tree(host.as_fd(), false)?;
-    attach(tree.as_fd(), target.as_fd())
-}
-
-/// An empty file to mount on, made when missing, never through a symlink.
-fn mount_file(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
-    let made = openat(
-        dir,
-        name,
-        OFlags::CREATE | OFlags::EXCL | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-    );
-    match made {
-        Ok(_) | Err(Errno::EXIST) => open_inside(dir, name, Resolve::NoSymlinks),
-        Err(errno) => Err(errno),
-    }
+    let target = tree::file_to_mount_on(dir, node.name, 0)?;
+    let mount = clone_tree(host.as_fd(), false)?;
+    attach(mount.as_fd(), target.as_fd())
 }
 
 /// A private devpts on `pts`, and `ptmx` bound from it.
 pub fn mount_devpts(dir: BorrowedFd<'_>, params: &[Param<'_>]) -> Result<OwnedFd, Fault> {
     let fault = |item: u32| move |errno: Errno| Fault::new(Step::Devpts, item, errno);
-    match mkdirat(dir, c"pts", Mode::from_raw_mode(0o755)) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(errno) => return Err(fault(0)(errno)),
-    }
-    let target = open_inside(dir, c"pts", Resolve::NoSymlinks).map_err(fault(1))?;
+    tree::make_dir(dir, c"pts").map_err(fault(0))?;
+    let target = tree::find(dir, c"pts", Resolve::NoSymlinks).map_err(fault(1))?;
     let devpts = match new_fs(c"devpts", c"devpts", params, false) {
         // gid=5 may not be mapped in a user namespace: the terminal group is a convenience, not a need.
         Err(Errno::INVAL) => {
@@ -138,10 +112,10 @@ pub fn mount_devpts(dir: BorrowedFd<'_>, params: &[Param<'_>]) -> Result<OwnedFd
     let attributes = MountAttr::setting(attr::NOSUID | attr::NOEXEC);
     set_attributes(devpts.as_fd(), &attributes, Depth::Top).map_err(fault(3))?;
     attach(devpts.as_fd(), target.as_fd()).map_err(fault(4))?;
-    let ptmx = open_inside(devpts.as_fd(), c"ptmx", Resolve::NoSymlinks).map_err(fault(5))?;
-    let place = mount_file(dir, c"ptmx").map_err(fault(6))?;
-    let tree = clone_tree(ptmx.as_fd(), false).map_err(fault(7))?;
-    attach(tree.as_fd(), place.as_fd()).map_err(fault(8))?;
+    let ptmx = tree::find(devpts.as_fd(), c"ptmx", Resolve::NoSymlinks).map_err(fault(5))?;
+    let place = tree::file_to_mount_on(dir, c"ptmx", 0).map_err(fault(6))?;
+    let mount = clone_tree(ptmx.as_fd(), false).map_err(fault(7))?;
+    attach(mount.as_fd(), place.as_fd()).map_err(fault(8))?;
     Ok(devpts)
 }
 
@@ -158,9 +132,9 @@ fn open_pty(devpts: BorrowedFd<'_>) -> Result<(OwnedFd, OwnedFd), Errno> {
 ///
 /// An open pty refers to an inode of its devpts, so its own descriptor can be cloned as a mount: no path is involved.
 fn bind_pty(dir: BorrowedFd<'_>, name: &CStr, pts: BorrowedFd<'_>) -> Result<(), Errno> {
-    let target = mount_file(dir, name)?;
-    let tree = clone_tree(pts, false)?;
-    attach(tree.as_fd(), target.as_fd())
+    let target = tree::file_to_mount_on(dir, name, 0)?;
+    let mount = clone_tree(pts, false)?;
+    attach(mount.as_fd(), target.as_fd())
 }
 
 /// Console and ttys. `dir` is the container's /dev.
@@ -190,10 +164,11 @@ pub fn make_terminals(dir: BorrowedFd<'_>, dev: &Dev<'_>, made: &mut Made) -> Re
         };
         if let Some((pts, mount)) = console {
             fchmod(pts, Mode::from_raw_mode(0o620)).map_err(console_fault(3))?;
-            let place = mount_file(dir, c"console").map_err(console_fault(4))?;
+            let place = tree::file_to_mount_on(dir, c"console", 0).map_err(console_fault(4))?;
             attach(mount, place.as_fd()).map_err(console_fault(5))?;
             if let Some(tty_dir) = &tty_dir {
-                let place = mount_file(tty_dir.as_fd(), c"console").map_err(console_fault(7))?;
+                let place =
+                    tree::file_to_mount_on(tty_dir.as_fd(), c"console", 0).map_err(console_fault(7))?;
                 let again = clone_tree(mount, false).map_err(console_fault(8))?;
                 attach(again.as_fd(), place.as_fd()).map_err(console_fault(9))?;
             }
@@ -232,17 +207,8 @@ fn open_host_pty() -> Result<(OwnedFd, OwnedFd), Errno> {
 }
 
 fn open_tty_dir(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
-    match mkdirat(dir, name, Mode::from_raw_mode(0o755)) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(errno) => return Err(errno),
-    }
-    openat2(
-        dir,
-        name,
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-        ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS,
-    )
+    tree::make_dir(dir, name)?;
+    tree::open(dir, name, OFlags::PATH | OFlags::DIRECTORY, Resolve::NoSymlinks)
 }
 
 fn replace_by_symlink(dir: BorrowedFd<'_>, name: &CStr, to: &CStr) -> Result<(), Errno> {

@@ -4,9 +4,9 @@ use core::convert::Infallible;
 
 use lxc_sys::clone::exit_now;
 use lxc_sys::rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use lxc_sys::rustix::fs::{CWD, Mode, OFlags, openat};
+use lxc_sys::rustix::fs::{CWD, FileType, Mode, OFlags, fstat, makedev, openat};
 use lxc_sys::rustix::io::Errno;
-use lxc_sys::{cred, fd, netlink, ns, pidfd, proc, signal, title};
+use lxc_sys::{cred, fd, netlink, ns, pidfd, proc, signal, title, tree};
 
 use crate::dev::Made;
 use crate::script::{Console, InitScript, Program, Resolve, Rootfs, Stdio};
@@ -234,7 +234,7 @@ fn open_dev(script: &InitScript<'_>, root: BorrowedFd<'_>) -> Result<Option<Owne
     if !wanted {
         return Ok(None);
     }
-    match mounts::open_inside(root, c"dev", Resolve::NoSymlinks) {
+    match tree::find(root, c"dev", Resolve::NoSymlinks) {
         Ok(dir) => Ok(Some(dir)),
         // A rootfs without /dev and without autodev gets no terminals (an application container of one binary).
         Err(Errno::NOENT) => Ok(None),
@@ -245,7 +245,7 @@ fn open_dev(script: &InitScript<'_>, root: BorrowedFd<'_>) -> Result<Option<Owne
 /// Only the first start hook is looked for, as in the original: later ones may be made by earlier ones.
 fn check_start_hook(script: &InitScript<'_>, root: BorrowedFd<'_>) -> Result<(), Fault> {
     let Some(program) = script.hooks.start_program else { return Ok(()) };
-    mounts::open_inside(root, program, Resolve::InRoot)
+    tree::find(root, program, Resolve::InRoot)
         .map(drop)
         .map_err(|errno| Fault::new(Step::StartHookMissing, 0, errno))
 }
@@ -260,8 +260,7 @@ fn set_up_stdio(script: &InitScript<'_>, made: &Made) -> Result<(), Fault> {
     match script.stdio {
         Stdio::Inherit => new_session(),
         Stdio::Null => {
-            let null = openat(CWD, c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
-            let null = match null {
+            let null = match open_null() {
                 Ok(null) => null,
                 // A root without /dev/null: the descriptors the monitor has are /dev/null already.
                 Err(_) => return new_session(),
@@ -281,6 +280,22 @@ fn set_up_stdio(script: &InitScript<'_>, made: &Made) -> Result<(), Fault> {
             replace_stdio(pts).map_err(fault(1))
         }
     }
+}
+
+/// The container's /dev/null, if it is one: what an image put there is not opened (CVE-2025-31133).
+fn open_null() -> Result<OwnedFd, Errno> {
+    let root = openat(CWD, c"/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let is_null = |fd: &OwnedFd| -> Result<(), Errno> {
+        let stat = fstat(fd)?;
+        let good = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
+            && stat.st_rdev == makedev(1, 3);
+        if good { Ok(()) } else { Err(Errno::NODEV) }
+    };
+    is_null(&tree::find(root.as_fd(), c"dev/null", Resolve::InRoot)?)?;
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK;
+    let null = tree::open(root.as_fd(), c"dev/null", flags, Resolve::InRoot)?;
+    is_null(&null)?;
+    Ok(null)
 }
 
 fn replace_stdio(fd: BorrowedFd<'_>) -> Result<(), Errno> {

@@ -1,22 +1,20 @@
 //! Executes mount operations.
 //!
-//! Every target is opened below the container's root by openat2(2) and mounted on by descriptor; a path is never looked
-//! up twice. Sources on the host are the host's own business and may contain symlinks.
+//! Every target is found by `lxc_sys::tree` below the container's root and mounted on by descriptor. Sources on the host are the host's own business and may contain symlinks.
 
 use core::ffi::CStr;
 
 use lxc_sys::mount::{Depth, set_attributes};
 use lxc_sys::rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use lxc_sys::rustix::fs::{
-    CWD, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, symlinkat,
-};
+use lxc_sys::rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 use lxc_sys::rustix::io::Errno;
 use lxc_sys::rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
+use lxc_sys::tree;
 
-use crate::script::{Create, MountKind, MountOp, Param, Propagation, Resolve};
+use crate::script::{Create, MountKind, MountOp, Param, Propagation};
 use crate::sync::{Fault, Step, Talk};
 
 /// Runs `ops` below `root` in order. `base` is added to an operation's index in faults.
@@ -56,8 +54,8 @@ pub(crate) fn open_source(source: &CStr, flags: OFlags, help: &mut Help<'_, '_>)
 
 fn perform(root: BorrowedFd<'_>, op: &MountOp<'_>, mut help: Help<'_, '_>) -> Result<(), Errno> {
     match op.kind {
-        MountKind::Symlink { to } => return place_symlink(root, op, to),
-        MountKind::Directory => return make_dirs(root, op.target, op.resolve).map(drop),
+        MountKind::Symlink { to } => return tree::place_symlink(root, op.target, to, op.resolve),
+        MountKind::Directory => return tree::make_dirs(root, op.target, op.resolve).map(drop),
         _ => {}
     }
     let target = target(root, op)?;
@@ -71,16 +69,16 @@ fn perform(root: BorrowedFd<'_>, op: &MountOp<'_>, mut help: Help<'_, '_>) -> Re
         }
         MountKind::Idmapped { source, inside, recursive } => {
             let fd = match inside {
-                true => open_inside(root, source, op.resolve)?,
+                true => tree::find(root, source, op.resolve)?,
                 false => open_source(source, OFlags::empty(), &mut help)?,
             };
-            let tree = clone_tree(fd.as_fd(), recursive)?;
+            let mount = clone_tree(fd.as_fd(), recursive)?;
             let (item, talk) = help.as_mut().ok_or(Errno::OPNOTSUPP)?;
-            talk.map_ids(*item, tree.as_fd())?;
-            Some(tree)
+            talk.map_ids(*item, mount.as_fd())?;
+            Some(mount)
         }
         MountKind::BindInside { source, recursive } => {
-            let fd = open_inside(root, source, op.resolve)?;
+            let fd = tree::find(root, source, op.resolve)?;
             Some(clone_tree(fd.as_fd(), recursive)?)
         }
         MountKind::BindFd { source, recursive } => Some(clone_tree(source, recursive)?),
@@ -109,7 +107,7 @@ fn perform(root: BorrowedFd<'_>, op: &MountOp<'_>, mut help: Help<'_, '_>) -> Re
         }
         None => {
             // `target` still names the directory below what mount(2) put there, so open what is on top now.
-            let top = open_inside(root, op.target, op.resolve)?;
+            let top = tree::find(root, op.target, op.resolve)?;
             if !op.attr.is_empty() {
                 set_attributes(top.as_fd(), &op.attr, Depth::Top)?;
             }
@@ -184,153 +182,14 @@ fn classic(
     flags: u64,
     data: &CStr,
 ) -> Result<(), Errno> {
-    let mut path = FdPath::new();
+    let mut path = tree::FdPath::new();
     lxc_sys::mount::mount(source, path.of(target), fstype, flags, data)
 }
 
-/// `/proc/self/fd/N` without allocating; only while the host's /proc is the one at `/proc`.
-#[derive(Debug)]
-pub struct FdPath([u8; 32]);
-
-impl Default for FdPath {
-    fn default() -> Self {
-        FdPath::new()
-    }
-}
-
-impl FdPath {
-    pub const fn new() -> FdPath {
-        FdPath([0; 32])
-    }
-
-    pub fn of(&mut self, fd: BorrowedFd<'_>) -> &CStr {
-        use lxc_sys::rustix::fd::AsRawFd;
-        self.0 = [0; 32];
-        let prefix = b"/proc/self/fd/";
-        let mut digits = [0u8; 12];
-        let mut number = fd.as_raw_fd().unsigned_abs();
-        let mut count = 0;
-        for digit in &mut digits {
-            *digit = b'0' + (number % 10) as u8;
-            number /= 10;
-            count += 1;
-            if number == 0 {
-                break;
-            }
-        }
-        let text = prefix.iter().copied().chain(digits.iter().take(count).rev().copied());
-        for (slot, byte) in self.0.iter_mut().zip(text) {
-            *slot = byte;
-        }
-        CStr::from_bytes_until_nul(&self.0).unwrap_or(c"")
-    }
-}
-
-fn resolve_flags(resolve: Resolve) -> ResolveFlags {
-    match resolve {
-        Resolve::NoSymlinks => {
-            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS
-        }
-        Resolve::InRoot => ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
-    }
-}
-
-/// Opens `path` below `root` as a place to mount on or from.
-pub fn open_inside(root: BorrowedFd<'_>, path: &CStr, resolve: Resolve) -> Result<OwnedFd, Errno> {
-    let path = if path.is_empty() { c"." } else { path };
-    // A concurrent rename in the tree makes openat2 give up with EAGAIN rather than be fooled; it says to try again.
-    let mut tries = 0;
-    loop {
-        let opened =
-            openat2(root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve_flags(resolve));
-        match opened {
-            Err(Errno::AGAIN) if tries < 128 => tries += 1,
-            other => return other,
-        }
-    }
-}
-
 fn target(root: BorrowedFd<'_>, op: &MountOp<'_>) -> Result<OwnedFd, Errno> {
-    match open_inside(root, op.target, op.resolve) {
-        Err(Errno::NOENT) if op.create != Create::No => {}
-        other => return other,
-    }
     match op.create {
-        Create::Dir => make_dirs(root, op.target, op.resolve),
-        Create::File => {
-            let (parent, name) = split(op.target);
-            let mut buffer = [0; PATH_MAX];
-            let parent = make_dirs(root, copy(parent, &mut buffer)?, op.resolve)?;
-            let made = openat(
-                &parent,
-                name,
-                OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC,
-                Mode::from_raw_mode(0o644),
-            );
-            match made {
-                Ok(_) | Err(Errno::EXIST) => open_inside(root, op.target, op.resolve),
-                Err(errno) => Err(errno),
-            }
-        }
-        Create::No => Err(Errno::NOENT),
-    }
-}
-
-const PATH_MAX: usize = 4096;
-
-/// Everything before the last component, and the last component.
-fn split(path: &CStr) -> (&[u8], &[u8]) {
-    let bytes = path.to_bytes();
-    match bytes.iter().rposition(|byte| *byte == b'/') {
-        Some(at) => (&bytes[..at], &bytes[at + 1..]),
-        None => (b"", bytes),
-    }
-}
-
-fn copy<'b>(bytes: &[u8], buffer: &'b mut [u8; PATH_MAX]) -> Result<&'b CStr, Errno> {
-    let space = buffer.get_mut(..=bytes.len()).ok_or(Errno::NAMETOOLONG)?;
-    let (text, nul) = space.split_at_mut(bytes.len());
-    text.copy_from_slice(bytes);
-    nul.fill(0);
-    CStr::from_bytes_until_nul(space).map_err(|_| Errno::INVAL)
-}
-
-/// mkdir -p below `root`; each component is opened in turn, so what was made is what is used.
-fn make_dirs(root: BorrowedFd<'_>, path: &CStr, resolve: Resolve) -> Result<OwnedFd, Errno> {
-    let bytes = path.to_bytes();
-    let mut buffer = [0; PATH_MAX];
-    let mut end = 0;
-    let mut current = open_inside(root, c"", resolve)?;
-    while end < bytes.len() {
-        let start = end;
-        end = bytes[start..].iter().position(|byte| *byte == b'/').map_or(bytes.len(), |at| start + at);
-        let component = &bytes[start..end];
-        // Prefixes are resolved from the root again, so that `..` and symlinks keep their meaning.
-        let prefix = copy(&bytes[..end], &mut buffer)?;
-        end += 1;
-        if component.is_empty() {
-            continue;
-        }
-        current = match open_inside(root, prefix, resolve) {
-            Err(Errno::NOENT) => {
-                match mkdirat(&current, component, Mode::from_raw_mode(0o755)) {
-                    Ok(()) | Err(Errno::EXIST) => {}
-                    Err(errno) => return Err(errno),
-                }
-                open_inside(root, prefix, resolve)?
-            }
-            other => other?,
-        };
-    }
-    Ok(current)
-}
-
-fn place_symlink(root: BorrowedFd<'_>, op: &MountOp<'_>, to: &CStr) -> Result<(), Errno> {
-    let (parent, name) = split(op.target);
-    let mut buffer = [0; PATH_MAX];
-    let parent = open_inside(root, copy(parent, &mut buffer)?, op.resolve)?;
-    match symlinkat(to, &parent, name) {
-        Ok(()) | Err(Errno::EXIST) => Ok(()),
-        Err(errno) => Err(errno),
+        Create::No => tree::find(root, op.target, op.resolve),
+        Create::Dir => tree::find_or_make_dir(root, op.target, op.resolve),
+        Create::File => tree::find_or_make_file(root, op.target, op.resolve),
     }
 }

@@ -10,6 +10,7 @@ use lxc_sys::mount::MountAttr;
 use lxc_sys::proc::ProcFs;
 use lxc_sys::rustix::fd::BorrowedFd;
 use lxc_sys::signal::Mask;
+pub use lxc_sys::tree::Resolve;
 
 /// A whole start, from clone to exec, in the order in which it is executed.
 #[derive(Debug)]
@@ -117,15 +118,6 @@ pub struct Layer<'a> {
     /// Name below the mount point.
     pub name: &'a CStr,
     pub source: &'a CStr,
-}
-
-/// Whether a mount target may go through symlinks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resolve {
-    /// Refuse any symlink (`/proc`, `/sys`, `/dev` and what is below).
-    NoSymlinks,
-    /// Follow symlinks, absolute ones too, but inside the container's root only.
-    InRoot,
 }
 
 /// What to make of a missing target.

@@ -62,8 +62,23 @@ fn a_planted_boot_id_file_is_not_written_through() {
         with_proc(world);
         fs::write(world.host("victim"), "v").unwrap();
         symlink(world.host("victim"), world.inside("dev/.lxc-boot-id")).unwrap();
-        assert_eq!(confine::bind_boot_id(world.root(), b"x"), Err(Errno::LOOP));
+        assert_eq!(confine::bind_boot_id(world.root(), b"x"), Ok(()));
         assert_eq!(fs::read_to_string(world.host("victim")).unwrap(), "v");
+        assert_eq!(fs::read_to_string(world.inside("proc/sys/kernel/random/boot_id")).unwrap(), "x");
+    });
+    // A second name of a file, and a fifo, which would keep whoever writes waiting.
+    in_world(|world| {
+        with_proc(world);
+        fs::write(world.inside("dev/victim"), "v").unwrap();
+        fs::hard_link(world.inside("dev/victim"), world.inside("dev/.lxc-boot-id")).unwrap();
+        assert_eq!(confine::bind_boot_id(world.root(), b"x"), Ok(()));
+        assert_eq!(fs::read_to_string(world.inside("dev/victim")).unwrap(), "v");
+    });
+    in_world(|world| {
+        with_proc(world);
+        let fifo = std::process::Command::new("mkfifo").arg(world.inside("dev/.lxc-boot-id")).status();
+        assert!(fifo.unwrap().success());
+        assert_eq!(confine::bind_boot_id(world.root(), b"x"), Ok(()));
     });
 }
 

@@ -4,13 +4,14 @@
 //! removing one would let two processes hold "the" lock. Source: abi-and-wire.md D4; CVE-2015-1331 is why no symbolic
 //! link is ever followed below the runtime directory.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use lxc_sys::lock::{Block, write_lock};
-use rustix::fs::{Mode, OFlags, ResolveFlags, mkdirat, openat2};
+use lxc_sys::tree::{self, Resolve};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind, Result, ResultExt};
@@ -59,9 +60,10 @@ impl LockFile {
                 .what(|| format!("open {}", rundir.display()))?;
         let inside = Path::new("lxc/lock").join(relative(lxcpath));
         let dir = open_dirs(&root, &inside).what(what)?;
-        let flags = OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY;
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NOCTTY;
         let mode = Mode::RUSR | Mode::WUSR;
-        let file = openat2(&dir, format!(".{name}"), flags, mode, confined()).what(what)?;
+        let file = tree::open_or_make(dir.as_fd(), &*format!(".{name}"), flags, mode, Resolve::NoSymlinks)
+            .what(what)?;
         let kind = rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&file).what(what)?.st_mode);
         if kind != rustix::fs::FileType::RegularFile {
             return Err(Errno::INVAL).what(what);
@@ -106,10 +108,6 @@ impl DiskLock {
     }
 }
 
-fn confined() -> ResolveFlags {
-    ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS
-}
-
 /// The lxcpath as a path below something else; the kernel ignores the doubled slash the original writes.
 fn relative(lxcpath: &Path) -> &Path {
     let bytes = lxcpath.as_os_str().as_bytes();
@@ -118,26 +116,9 @@ fn relative(lxcpath: &Path) -> &Path {
 }
 
 /// Opens a directory below `root`, creating missing parts with mode 0755; never through a symbolic link, never above.
-pub(crate) fn open_dirs(root: &OwnedFd, inside: &Path) -> std::result::Result<OwnedFd, Errno> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let open = |path: &Path| openat2(root, path, flags, Mode::empty(), confined());
-    match open(inside) {
-        Err(Errno::NOENT) => {}
-        other => return other,
-    }
-    let mode = Mode::RWXU | Mode::RGRP | Mode::XGRP | Mode::ROTH | Mode::XOTH;
-    let mut path = std::path::PathBuf::new();
-    for component in inside.components() {
-        let parent = if path.as_os_str().is_empty() { open(Path::new("."))? } else { open(&path)? };
-        path.push(component);
-        if let Component::Normal(name) = component {
-            match mkdirat(&parent, name, mode) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
-    }
-    open(inside)
+fn open_dirs(root: &OwnedFd, inside: &Path) -> std::result::Result<OwnedFd, Errno> {
+    let path = std::ffi::CString::new(inside.as_os_str().as_bytes()).map_err(|_| Errno::INVAL)?;
+    tree::find_or_make_dir(root.as_fd(), &path, Resolve::NoSymlinks)
 }
 
 #[cfg(test)]

@@ -31,4 +31,5 @@ pub mod sigpipe;
 #[cfg(feature = "full")]
 pub mod socket;
 pub mod title;
+pub mod tree;
 pub mod tty;

@@ -7,6 +7,7 @@ mod documents;
 mod layers;
 mod manifests;
 mod text;
+mod trees;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -78,6 +79,7 @@ pub fn check() -> Result<()> {
     let mut findings = manifests::check()?;
     findings.extend(layers::check(&sources));
     findings.extend(text::check(&sources));
+    findings.extend(trees::check(&sources));
     findings.extend(budget::check(&sources)?);
     findings.extend(documents::check(&sources)?);
     for finding in &findings {

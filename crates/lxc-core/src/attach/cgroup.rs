@@ -4,7 +4,8 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{FsWord, Mode, OFlags, ResolveFlags, fstatfs, mkdirat, openat2};
+use lxc_sys::tree::{self, Resolve};
+use rustix::fs::{FsWord, OFlags, fstatfs};
 use rustix::io::Errno;
 
 use crate::command::Client;
@@ -73,8 +74,7 @@ fn directories(client: &Client) -> Result<Vec<OwnedFd>> {
 }
 
 fn open_below(dir: BorrowedFd<'_>, name: &str, flags: OFlags) -> std::result::Result<OwnedFd, Errno> {
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-    openat2(dir, name, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
+    tree::open(dir, name, flags, Resolve::SameMount)
 }
 
 fn procs(dir: BorrowedFd<'_>) -> std::result::Result<OwnedFd, Errno> {
@@ -85,10 +85,7 @@ fn procs(dir: BorrowedFd<'_>) -> std::result::Result<OwnedFd, Errno> {
 fn leaf(dir: BorrowedFd<'_>) -> std::result::Result<OwnedFd, Errno> {
     for number in 0..LEAVES {
         let name = if number == 0 { ".lxc".to_owned() } else { format!(".lxc-{number}") };
-        match mkdirat(dir, name.as_str(), Mode::from_raw_mode(0o755)) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(errno),
-        }
+        tree::make_dir(dir, name.as_str())?;
         let leaf = open_below(dir, &name, OFlags::PATH | OFlags::DIRECTORY)?;
         if !passes_controllers_on(leaf.as_fd())? {
             return Ok(leaf);

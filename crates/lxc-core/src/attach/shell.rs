@@ -4,10 +4,11 @@
 //! loaded or run for it. Not here: running it.
 
 use std::ffi::CString;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use lxc_conf::model::Ns;
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
+use lxc_sys::tree::{self, Resolve};
+use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use super::context::AttachContext;
@@ -43,12 +44,8 @@ fn passwd(context: &AttachContext, plan: &AttachPlan) -> Result<Vec<u8>, Errno> 
         0 => rustix::fs::open("/", flags, Mode::empty())?,
         _ => openat(&context.dir, "root", flags, Mode::empty())?,
     };
-    // A fifo in its place must not make the caller wait.
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = openat2(&root, "etc/passwd", flags, Mode::empty(), ResolveFlags::IN_ROOT)?;
-    if FileType::from_raw_mode(fstat(&file)?.st_mode) != FileType::RegularFile {
-        return Err(Errno::INVAL);
-    }
+    // A fifo or a device in its place is not opened at all.
+    let file = tree::open_file(root.as_fd(), "etc/passwd", Resolve::InRoot)?;
     let mut text = Vec::new();
     let mut bytes = [0; 8192];
     while text.len() < LIMIT {

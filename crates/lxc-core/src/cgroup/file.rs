@@ -4,20 +4,16 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use lxc_sys::tree::{self, Resolve};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-
-/// How control files are looked up: never out of the cgroup, never through a link.
-fn resolve() -> ResolveFlags {
-    ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV
-}
 
 /// Opens `file` of the cgroup `dir`.
 pub(super) fn open(dir: impl AsFd, file: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
     // openat2(2) refuses flags that mean nothing with O_PATH.
     let terminal = if flags.contains(OFlags::PATH) { OFlags::empty() } else { OFlags::NOCTTY };
     let flags = flags | OFlags::CLOEXEC | terminal;
-    match rustix::fs::openat2(&dir, file, flags, Mode::empty(), resolve()) {
+    match tree::open(dir.as_fd(), file, flags, Resolve::SameMount) {
         // Until Linux 5.6 is the floor: seccomp policies of outer containers also hide openat2 this way.
         Err(Errno::NOSYS) => rustix::fs::openat(&dir, file, flags | OFlags::NOFOLLOW, Mode::empty()),
         result => result,

@@ -2,10 +2,11 @@
 //!
 //! Only looks, and only at the host's procfs. Not here: the ttys themselves.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use lxc_sys::proc::ProcFs;
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, statat};
+use lxc_sys::tree::{self, Resolve};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fstat, openat, statat};
 use rustix::io::Errno;
 
 use crate::{Result, ResultExt};
@@ -28,7 +29,7 @@ pub fn anyone_has(init: i32, tty: i32) -> Result<bool> {
     let dir = proc.open_at(init.to_string(), PATH | OFlags::DIRECTORY).what(what)?;
     let root = openat(&dir, "root", PATH | OFlags::DIRECTORY, Mode::empty()).what(what)?;
     let path = format!("dev/{}", device_name(tty));
-    let device = openat2(&root, path, PATH, Mode::empty(), ResolveFlags::IN_ROOT).what(what)?;
+    let device = tree::open(root.as_fd(), &*path, PATH, Resolve::InRoot).what(what)?;
     let device = fstat(&device).what(what)?;
     let namespace = statat(&dir, "ns/pid", AtFlags::empty()).what(what)?;
     let processes = openat(&proc, ".", DIRECTORY, Mode::empty()).what(|| "read /proc")?;

@@ -8,7 +8,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, FileType, IFlags, Mode, OFlags, ResolveFlags};
+use lxc_sys::tree::{self, Resolve};
+use rustix::fs::{AtFlags, Dir, FileType, IFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind, Result, ResultExt};
@@ -224,8 +225,7 @@ fn is_mount_error(errno: Errno) -> bool {
 /// Opens the directory `name` of `dir` for reading, refusing links and mount points (`EXDEV`).
 fn open_below(dir: BorrowedFd<'_>, name: &CStr) -> std::result::Result<OwnedFd, Errno> {
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-    match rustix::fs::openat2(dir, name, flags, Mode::empty(), resolve) {
+    match tree::open(dir, name, flags, Resolve::SameMount) {
         // Until Linux 5.6 is the floor; some seccomp filters say EPERM for what they do not know.
         Err(Errno::NOSYS | Errno::PERM) => {
             let child = rustix::fs::openat(dir, name, flags, Mode::empty())?;

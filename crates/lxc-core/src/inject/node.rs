@@ -4,12 +4,13 @@
 //! or refused, never followed. Not here: the permission to open the device (`cgroup`).
 
 use std::fmt;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use lxc_sys::tree::{self, Resolve};
 use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Uid, chmodat, chownat, fstat, mknodat,
-    open, openat, openat2, renameat, unlinkat,
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, Stat, Uid, chmodat, chownat, fstat, mknodat, open, openat,
+    renameat, unlinkat,
 };
 use rustix::io::Errno;
 use rustix::mount::{
@@ -221,11 +222,8 @@ fn bind(running: &Running, dir: &OwnedFd, name: &str, node: &HostNode, owner: (u
         Ok(()) | Err(Errno::NOENT) => {}
         Err(errno) => return Err(explain(errno, "replace what is there".to_owned())),
     }
-    let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    retry_as(owner, || openat(dir, name, flags, Mode::empty()).map(drop))
-        .what(|| "make a file to mount on")?;
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let placed = openat2(dir, name, flags, Mode::empty(), ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS)
+    retry_as(owner, || tree::make_file(dir.as_fd(), name, 0).map(drop)).what(|| "make a file to mount on")?;
+    let placed = tree::open(dir.as_fd(), name, OFlags::PATH, Resolve::NoSymlinks)
         .what(|| "open the file to mount on")
         .and_then(|place| running.attach(&tree, &place));
     if placed.is_err() {

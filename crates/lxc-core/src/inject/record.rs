@@ -3,13 +3,17 @@
 //! The file starts with the run it belongs to; a container that was started again has another one, and the old list is
 //! forgotten. Not here: whether the mounts are still there (`inject::list`).
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::ffi::{CString, OsString};
+use std::fs::{DirBuilder, File};
 use std::io::{Read, Seek, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, fstat, major, minor};
+use lxc_sys::tree::{self, Resolve};
+use rustix::fs::{FileType, FlockOperation, Mode, OFlags, fstat, major, minor};
+use rustix::io::Errno;
 
 use super::MountRequest;
 use super::enter::Running;
@@ -85,20 +89,42 @@ pub(super) fn directory(rundir: &Path) -> Result<PathBuf> {
 
 /// `RUNDIR/lxc/inject/LXCPATH/NAME`; the lxcpath is appended verbatim, as for locks.
 fn path(rundir: &Path, running: &Running) -> PathBuf {
-    let mut text = rundir.as_os_str().to_owned();
-    text.push("/lxc/inject/");
+    rundir.join(inside(running)).join(running.name())
+}
+
+/// The directory of the list, below the runtime directory.
+fn inside(running: &Running) -> PathBuf {
+    let mut text = OsString::from("lxc/inject/");
     text.push(running.lxcpath());
-    text.push("/");
-    text.push(running.name());
     PathBuf::from(text)
+}
+
+/// Opens the list, or makes it (and its directories); links below the runtime directory are refused (CVE-2015-1331).
+fn open(rundir: &Path, running: &Running, make: bool) -> std::result::Result<File, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open(rundir, flags, Mode::empty())?;
+    let inside = CString::new(inside(running).into_os_string().into_vec()).map_err(|_| Errno::INVAL)?;
+    let name = running.name();
+    let file = if make {
+        let dir = tree::find_or_make_dir(root.as_fd(), &inside, Resolve::NoSymlinks)?;
+        let mode = Mode::RUSR | Mode::WUSR;
+        tree::open_or_make(dir.as_fd(), name, OFlags::RDWR | OFlags::NOCTTY, mode, Resolve::NoSymlinks)?
+    } else {
+        let dir = tree::find(root.as_fd(), &inside, Resolve::NoSymlinks)?;
+        tree::open_file(dir.as_fd(), name, Resolve::NoSymlinks)?
+    };
+    match FileType::from_raw_mode(fstat(&file)?.st_mode) {
+        FileType::RegularFile => Ok(File::from(file)),
+        _ => Err(Errno::INVAL),
+    }
 }
 
 /// The records of this run; none when the file is of another run or does not exist.
 pub(super) fn load(rundir: &Path, running: &Running) -> Result<Vec<Record>> {
     let path = path(rundir, running);
     let what = || format!("read {}", path.display());
-    let mut file = match File::open(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+    let mut file = match open(rundir, running, false) {
+        Err(Errno::NOENT) => return Ok(Vec::new()),
         other => other.what(what)?,
     };
     rustix::fs::flock(&file, FlockOperation::LockShared).what(what)?;
@@ -118,12 +144,8 @@ fn parse(text: &str, run: &str) -> Vec<Record> {
 pub(super) fn append(rundir: &Path, running: &Running, record: &Record) -> Result<()> {
     let path = path(rundir, running);
     let what = || format!("write {}", path.display());
-    if let Some(parent) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o755).create(parent).what(what)?;
-    }
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    let mut file = options.custom_flags(libc_nofollow()).open(&path).what(what)?;
+    std::fs::create_dir_all(rundir).what(what)?;
+    let mut file = open(rundir, running, true).what(what)?;
     rustix::fs::flock(&file, FlockOperation::LockExclusive).what(what)?;
     let mut text = String::new();
     file.read_to_string(&mut text).what(what)?;
@@ -134,10 +156,6 @@ pub(super) fn append(rundir: &Path, running: &Running, record: &Record) -> Resul
     file.set_len(0).what(what)?;
     file.rewind().what(what)?;
     file.write_all(format!("{run}\n{}", record.to_line()).as_bytes()).what(what)
-}
-
-fn libc_nofollow() -> i32 {
-    rustix::fs::OFlags::NOFOLLOW.bits().cast_signed()
 }
 
 #[cfg(test)]

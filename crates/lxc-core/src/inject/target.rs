@@ -1,16 +1,15 @@
 //! The place in the container a mount goes to: found and made from the container's root by descriptor only.
 //!
-//! Nothing here follows a symbolic link out of the container (openat2(2) `RESOLVE_IN_ROOT`), and what was found stays
-//! found: a path that changes meanwhile is not looked at again. Not here: mounting.
+//! Nothing here follows a symbolic link out of the container (`lxc_sys::tree`), and what was found stays found: a path
+//! that changes meanwhile is not looked at again. Not here: mounting.
 
 use std::ffi::CString;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path};
 
 use lxc_conf::value::mount_entry::Create;
-use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, ResolveFlags, Statx, StatxFlags, chownat, fstat, mkdirat, openat2, statx,
-};
+use lxc_sys::tree::{self, Resolve};
+use rustix::fs::{AtFlags, FileType, OFlags, Statx, StatxFlags, chownat, fstat, statx};
 use rustix::fs::{Gid, Uid};
 use rustix::io::Errno;
 
@@ -125,13 +124,9 @@ impl Target {
         let parent = match parents {
             [] => root.try_clone().what(|| "duplicate a descriptor")?,
             // The names come from the kernel and have no symbolic links in them; one that is there now is a trick.
-            parents => openat2(
-                root,
-                parents.join("/"),
-                PATH | OFlags::DIRECTORY,
-                Mode::empty(),
-                ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS,
-            )
+            parents => {
+                tree::open(root.as_fd(), &*parents.join("/"), PATH | OFlags::DIRECTORY, Resolve::NoSymlinks)
+            }
             .what(|| format!("find /{} in the container", parents.join("/")))?,
         };
         let name = CString::new(name.as_str()).map_err(|_| nothing())?;
@@ -150,7 +145,7 @@ fn identity(fd: &OwnedFd) -> Result<(u64, u64, u64)> {
 }
 
 fn lookup(root: &OwnedFd, path: &str, flags: OFlags) -> std::result::Result<OwnedFd, Errno> {
-    openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
+    tree::open(root.as_fd(), path, flags, Resolve::InRoot)
 }
 
 /// Runs `op`, and once more as the container's root where the host's cannot make anything.
@@ -177,11 +172,8 @@ pub(super) fn retry_as<T>(
 
 fn make(dir: &OwnedFd, name: &str, kind: Create, owner: (u32, u32)) -> std::result::Result<(), Errno> {
     retry_as(owner, || match kind {
-        Create::Dir => mkdirat(dir, name, Mode::from_raw_mode(0o755)),
-        Create::File => {
-            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-            rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(0o644)).map(drop)
-        }
+        Create::Dir => tree::make_dir(dir.as_fd(), name),
+        Create::File => tree::make_file(dir.as_fd(), name, 0o644).map(drop),
     })?;
     if owner != (0, 0) {
         let (uid, gid) = (Some(Uid::from_raw(owner.0)), Some(Gid::from_raw(owner.1)));
@@ -229,6 +221,7 @@ pub(super) fn check_kinds(mount: &OwnedFd, place: &OwnedFd, target: &Target) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fs::Mode;
 
     #[test]
     fn targets_are_absolute_and_plain() {

@@ -11,7 +11,8 @@ use lxc_conf::model::Origin;
 use lxc_conf::value::mount_entry::IdmapSource;
 use lxc_sys::mount::{Depth, MountAttr, set_attributes};
 use lxc_sys::proc::ProcFs;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, StatxFlags, openat, openat2, statx};
+use lxc_sys::tree::{self, Resolve};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags, openat, statx};
 use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind, Result, ResultExt};
@@ -73,7 +74,7 @@ impl Favours {
         let dir = proc.open_at(pid.to_string(), path | OFlags::DIRECTORY)?;
         // A magic link, which is the point: it leads into the child's mount namespace.
         let root = openat(&dir, "root", path | OFlags::DIRECTORY, Mode::empty())?;
-        openat2(&root, &*wanted.source, path, Mode::empty(), ResolveFlags::IN_ROOT)
+        tree::open(root.as_fd(), &*wanted.source, path, Resolve::InRoot)
     }
 
     /// Gives the detached mount `tree` the ids of `item`; `Ok(Some(errno))` when it may fail and did.

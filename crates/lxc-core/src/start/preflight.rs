@@ -6,7 +6,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use lxc_conf::model::HookKind;
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use lxc_sys::tree::{self, Resolve};
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind, Result, ResultExt};
@@ -99,13 +100,8 @@ fn program(plan: &StartPlan, root: &OwnedFd, settings: &Settings) -> Result<()> 
         return Ok(());
     }
     let origin = settings.origin("lxc.init.cmd").cloned().unwrap_or_default();
-    let opened = openat2(
-        root,
-        program.as_str(),
-        OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC,
-        Mode::empty(),
-        ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
-    );
+    // Not opened unless it is a regular file: the image decides what is there.
+    let opened = tree::open_file(root.as_fd(), program.as_str(), Resolve::InRoot);
     let file = match opened {
         Ok(file) => file,
         Err(Errno::NOENT | Errno::NOTDIR) => {
