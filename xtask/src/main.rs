@@ -12,6 +12,7 @@ mod sh;
 mod stage;
 mod test;
 mod tidy;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -20,7 +21,9 @@ usage: cargo xtask TASK
 
   demo                       a container's whole life with our tools, with the time each step took
   test [--fast]              every tier of tests (--fast: those that need no container)
-  test --tier N              one tier: 0-2 unit and plan, 3 live, 4 compliance, 6 interop
+  test --no-vm               every tier but the one in the virtual machine
+  test --tier N              one tier: 0-2 unit and plan, 3 live, 4 compliance, 6 interop, 8 virtual machine
+  vm [--up|--run LINE|…]     the tests in the virtual machine, or anything in it (`vm --help`)
   test --theirs              the compliance tests on the original only
   compliance report          what COMPATIBILITY.md and the list of expected failures claim, counted
   bench [--quick]            our tools against C LXC, interleaved: medians and ratios
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         "man" => man::run(rest),
         "tidy" => tidy::run(rest),
         "stage" => stage::build(),
+        "vm" => vm::run(rest),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;

@@ -28,6 +28,10 @@ pub const TEST: &[&str] = &[
     "util-linux",
 ];
 
+/// To make the image of the virtual machine. The emulator is not among them: where the machine has none, it is fetched
+/// into the cache.
+pub const VM: &[&str] = &["binutils", "busybox-static", "debootstrap", "e2fsprogs", "util-linux"];
+
 /// Installs those of `wanted` that are missing. Works without a network when none is.
 pub fn ensure(wanted: &[&[&str]]) -> Result<()> {
     let wanted: Vec<&str> = wanted.iter().copied().flatten().copied().collect();

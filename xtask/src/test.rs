@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::{compliance, man, packages, sh, stage, tidy};
+use crate::{compliance, man, packages, sh, stage, tidy, vm};
 
 /// What the runners of one tier reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,12 +94,14 @@ impl Report {
 pub fn run(words: &[String]) -> Result<()> {
     let mut fast = false;
     let mut theirs = false;
+    let mut no_vm = false;
     let mut tier = None;
     let mut words = words.iter();
     while let Some(word) = words.next() {
         match word.as_str() {
             "--fast" => fast = true,
             "--theirs" => theirs = true,
+            "--no-vm" => no_vm = true,
             "--tier" => tier = words.next().and_then(|number| number.parse::<u32>().ok()),
             other => bail!("test: no option {other}"),
         }
@@ -138,6 +140,7 @@ pub fn run(words: &[String]) -> Result<()> {
                 interop(&mut report);
             }
         }
+        (_, Some(8)) => virtual_machine(&mut report),
         (_, Some(other)) => bail!("test: no tier {other}"),
         (false, None) => {
             checks(&mut report);
@@ -150,6 +153,9 @@ pub fn run(words: &[String]) -> Result<()> {
                     live(&mut report);
                     ours_attacks(&mut report);
                     interop(&mut report);
+                }
+                if !no_vm {
+                    virtual_machine(&mut report);
                 }
             }
         }
@@ -205,6 +211,11 @@ fn theirs_attacks(report: &mut Report) {
 
 fn interop(report: &mut Report) {
     report.tier("interop", || container_tests("interop", "ours").map(Some));
+}
+
+/// Debian's kernel with systemd, AppArmor and cgroup2 only.
+fn virtual_machine(report: &mut Report) {
+    report.tier("virtual machine", || vm::tier().map(Some));
 }
 
 /// One of the test programs below `tests/`, as root.
