@@ -30,6 +30,7 @@ mod monitor;
 mod mounts;
 mod net;
 mod parallel;
+mod share;
 mod system;
 mod unprivileged;
 mod usernic;

@@ -13,5 +13,6 @@ mod extra;
 mod idmap;
 mod json;
 mod mount;
+mod share;
 mod unprivileged;
 mod usernic;

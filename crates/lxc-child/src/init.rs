@@ -9,6 +9,7 @@ use lxc_sys::rustix::io::Errno;
 use lxc_sys::{cred, fd, netlink, ns, pidfd, proc, signal, title, tree};
 
 use crate::dev::Made;
+use crate::joiner::join_item;
 use crate::script::{Console, InitScript, Program, Resolve, Rootfs, Stdio};
 use crate::sync::{Fault, Milestone, Msg, Parcel, Step, Talk, meet, tell};
 use crate::{confine, dev, hook, mini_init, mounts, rootfs};
@@ -168,8 +169,8 @@ fn die_with_monitor(script: &InitScript<'_>, signal: u32) -> Result<(), Fault> {
 }
 
 fn join_namespaces(script: &InitScript<'_>) -> Result<(), Fault> {
-    for (item, (fd, kind)) in script.join.iter().enumerate() {
-        ns::join(*fd, *kind).map_err(|errno| Fault::new(Step::JoinNamespace, item as u32, errno))?;
+    for (fd, kind) in script.join {
+        ns::join(*fd, *kind).map_err(|errno| Fault::new(Step::JoinNamespace, join_item(*kind), errno))?;
     }
     Ok(())
 }

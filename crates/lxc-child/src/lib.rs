@@ -13,6 +13,7 @@ pub mod dev;
 pub mod hook;
 pub mod init;
 pub mod inject;
+pub mod joiner;
 pub mod mini_init;
 pub mod mounts;
 pub mod rootfs;

@@ -25,7 +25,7 @@ pub struct InitScript<'a> {
     pub mask: Mask,
     /// Files of the payload's cgroups into which the child writes itself, before anything else.
     pub cgroup_entries: &'a [BorrowedFd<'a>],
-    /// Namespaces to join, in order, with their `CLONE_NEW*` bit.
+    /// Namespaces to join with their `CLONE_NEW*` bit, once in the cgroups; the others `joiner` has joined.
     pub join: &'a [(BorrowedFd<'a>, u64)],
     /// Namespaces to create only now: cgroup (after the move into the final cgroup) and time.
     pub unshare_late: u64,

@@ -71,10 +71,12 @@ pub enum Step {
     StartHookMissing,
     Cgroup,
     RootfsLayer,
+    /// Of the process that joins namespaces for init.
+    Clone,
 }
 
 impl Step {
-    const ALL: [Step; 42] = [
+    const ALL: [Step; 43] = [
         Step::Protocol,
         Step::DieWithMonitor,
         Step::SignalMask,
@@ -117,6 +119,7 @@ impl Step {
         Step::StartHookMissing,
         Step::Cgroup,
         Step::RootfsLayer,
+        Step::Clone,
     ];
 
     fn from_number(number: u32) -> Option<Step> {
@@ -154,6 +157,11 @@ pub enum Msg {
     Ask(Favour, u32),
     /// Monitor: the answer to an `Ask`, an errno or 0.
     Done(i32),
+    /// Joiner, on a socket of its own: init exists; its pidfd comes with it.
+    Born {
+        pid: i32,
+        in_cgroup: bool,
+    },
 }
 
 /// What a child in a user namespace cannot do itself. The number beside it is the mount's in the plan, or [`ROOTFS`],
@@ -201,6 +209,7 @@ impl Msg {
             Msg::Sent(parcel) => [5, parcel as u32, 0, 0],
             Msg::Ask(favour, item) => [6, favour as u32, item, 0],
             Msg::Done(errno) => [7, 0, 0, errno as u32],
+            Msg::Born { pid, in_cgroup } => [8, u32::from(in_cgroup), 0, pid as u32],
         };
         let mut bytes = [0; MSG_SIZE];
         for (chunk, word) in bytes.chunks_exact_mut(4).zip(words) {
@@ -246,6 +255,7 @@ impl Msg {
                 _ => None,
             },
             7 => Some(Msg::Done(errno as i32)),
+            8 => Some(Msg::Born { pid: errno as i32, in_cgroup: a != 0 }),
             _ => None,
         }
     }
@@ -364,8 +374,13 @@ mod tests {
         for parcel in [Parcel::Devpts, Parcel::SeccompListener, Parcel::Console, Parcel::Ttys] {
             assert_eq!(Msg::decode(&Msg::Sent(parcel).encode()), Some(Msg::Sent(parcel)));
         }
-        for msg in [Msg::Ask(Favour::MapIds, ROOTFS), Msg::Ask(Favour::Open, 3), Msg::Done(0), Msg::Done(22)]
-        {
+        for msg in [
+            Msg::Ask(Favour::MapIds, ROOTFS),
+            Msg::Ask(Favour::Open, 3),
+            Msg::Done(0),
+            Msg::Done(22),
+            Msg::Born { pid: 7, in_cgroup: true },
+        ] {
             assert_eq!(Msg::decode(&msg.encode()), Some(msg));
         }
         assert_eq!(Msg::decode(&[0; MSG_SIZE]), None);

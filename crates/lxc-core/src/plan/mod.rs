@@ -146,6 +146,12 @@ impl StartPlan {
         Ok(())
     }
 
+    /// Takes over the id maps of the user namespace the container shares.
+    pub fn adopt_maps(&mut self, maps: Vec<IdMap>) {
+        self.become_root = Some(idmap::namespace_root(&maps, self.ids));
+        self.idmap = maps;
+    }
+
     pub fn hooks_of(&self, kind: HookKind) -> &[HookPlan] {
         &self.hooks[kind as usize]
     }

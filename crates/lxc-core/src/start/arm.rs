@@ -41,6 +41,9 @@ pub(super) enum PtyMount {
     Path(CString),
 }
 
+/// Namespaces with their `CLONE_NEW*` bit.
+pub(super) type JoinList<'a> = Vec<(BorrowedFd<'a>, u64)>;
+
 /// What the clone and the child need, besides the plan.
 #[derive(Debug)]
 pub(super) struct Armed {
@@ -64,7 +67,7 @@ pub(super) struct Armed {
 /// Opens it all.
 ///
 /// - Context: monitor, after the pre-start hooks.
-pub(super) fn arm(prepared: &Prepared, hooks_in_child: bool) -> Result<Armed> {
+pub(super) fn arm(prepared: &Prepared, joins: Vec<(OwnedFd, Ns)>, hooks_in_child: bool) -> Result<Armed> {
     let plan = &prepared.plan;
     let sync = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
         .what(|| "make a socket pair for the container's init")?;
@@ -73,12 +76,6 @@ pub(super) fn arm(prepared: &Prepared, hooks_in_child: bool) -> Result<Armed> {
         .map_err(|error| error.cure("mount a proc file system on /proc"))?;
     let monitor =
         pidfd_open(rustix::process::getpid(), PidfdFlags::empty()).what(|| "open a pidfd of the monitor")?;
-    let joins = plan
-        .namespaces
-        .join
-        .iter()
-        .map(|join| Ok((open_namespace(&prepared.request.lxcpath, join)?, join.ns)))
-        .collect::<Result<_>>()?;
     let seccomp = match &plan.seccomp {
         Some((path, origin)) => load_policy(prepared, Path::new(path)).map_err(|error| error.at(origin))?,
         None => None,
@@ -104,6 +101,12 @@ pub(super) fn arm(prepared: &Prepared, hooks_in_child: bool) -> Result<Armed> {
         },
         seccomp,
     })
+}
+
+/// Opens the namespaces to join.
+pub(super) fn open_joins(prepared: &Prepared) -> Result<Vec<(OwnedFd, Ns)>> {
+    let joins = prepared.plan.namespaces.join.iter();
+    joins.map(|join| Ok((open_namespace(&prepared.request.lxcpath, join)?, join.ns))).collect()
 }
 
 fn load_policy(prepared: &Prepared, path: &Path) -> Result<Option<seccomp::Program>> {
@@ -187,33 +190,31 @@ fn open_host_pty(plan: &StartPlan) -> Result<HostPty> {
 /// Makes the container's root the owner of the console's pty.
 fn give_pty(pts: &OwnedFd, plan: &StartPlan) -> Result<()> {
     const CAP_CHOWN: u64 = 1;
-    let Some(host) = idmap::host_id(&plan.idmap, IdKind::User, 0) else { return Ok(()) };
+    // Where 0 is not mapped, it is who init runs as.
+    let root = plan.become_root.map_or(0, |(uid, _)| uid);
+    let Some(host) = idmap::host_id(&plan.idmap, IdKind::User, root) else { return Ok(()) };
     let give = |pts: &OwnedFd, uid| rustix::fs::fchown(pts, Some(rustix::fs::Uid::from_raw(uid)), None);
     let able = cred::capabilities().what(|| "read capabilities")?.effective & CAP_CHOWN != 0;
     let refused = if able {
         give(pts, host).err()
     } else {
-        let inside = |pts: &OwnedFd| {
-            rustix::fs::fchown(pts, Some(rustix::fs::Uid::ROOT), None).map_err(|errno| (0, errno))
+        let inside = |(pts, uid): &(&OwnedFd, u32)| {
+            rustix::fs::fchown(pts, Some(rustix::fs::Uid::from_raw(*uid)), None).map_err(|errno| (0, errno))
         };
-        idmap::inside::run(&plan.idmap, inside, pts)?.map(|(_, errno)| errno)
+        idmap::inside::run(&plan.idmap, inside, &(pts, root))?.map(|(_, errno)| errno)
     };
     refused.map_or(Ok(()), Err).what(|| "give the console's pty to the container's root")
 }
 
 impl Armed {
-    /// Namespaces to join, as the child wants them; pid namespaces are joined before the clone instead.
-    pub(super) fn join_list(&self) -> Vec<(BorrowedFd<'_>, u64)> {
-        self.joins
-            .iter()
-            .filter(|(_, ns)| *ns != Ns::Pid)
-            .map(|(fd, ns)| (fd.as_fd(), ns.clone_flag()))
-            .collect()
-    }
-
-    /// The pid namespace init shall be born in.
-    pub(super) fn pid_namespace(&self) -> Option<BorrowedFd<'_>> {
-        self.joins.iter().find(|(_, ns)| *ns == Ns::Pid).map(|(fd, _)| fd.as_fd())
+    /// Namespaces to join before the clone, and those init joins itself.
+    ///
+    /// The cgroup namespace can wait until init is in its cgroup, which it may have to be born in from outside; but not
+    /// until it is in a user namespace, where it has no say over those of others.
+    pub(super) fn join_lists(&self, plan: &StartPlan) -> (JoinList<'_>, JoinList<'_>) {
+        let early_cgroup = plan.namespaces.owns(Ns::User) || plan.namespaces.shares(Ns::User);
+        let list = self.joins.iter().map(|(fd, ns)| (fd.as_fd(), ns.clone_flag()));
+        list.partition(|(_, kind)| early_cgroup || *kind != Ns::Cgroup.clone_flag())
     }
 }
 

@@ -101,7 +101,7 @@ pub(super) fn run(
                 let tree = fds.into_iter().next().ok_or_else(|| out_of_order(msg))?;
                 done(sync, steps.map_ids(item, tree)?, &[])?;
             }
-            Msg::Go(_) | Msg::Done(_) => return Err(out_of_order(msg)),
+            Msg::Go(_) | Msg::Done(_) | Msg::Born { .. } => return Err(out_of_order(msg)),
         }
     }
 }

@@ -15,7 +15,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-use super::arm::{Armed, arm};
+use super::arm::{Armed, arm, open_joins};
 use super::daemon::Starter;
 use super::favours::Favours;
 use super::handshake::{self, Parcels, Steps};
@@ -188,7 +188,14 @@ impl Monitor {
         self.old_mask = old_mask;
         let tree = live.cgroups.as_mut().ok_or_else(lost)?;
         let child_hooks = ChildHooks::build(plan)?;
-        let mut armed = arm(&self.prepared, !child_hooks.is_empty())?;
+        let joins = open_joins(&self.prepared)?;
+        let shared = joins.iter().find(|(_, ns)| *ns == Ns::User);
+        let maps = shared.map(|(userns, _)| idmap::namespace::maps_of(userns)).transpose()?;
+        if let Some(maps) = maps {
+            // Only the namespace itself knows them; lxc.idmap beside lxc.namespace.share.user may say anything.
+            self.prepared.plan.adopt_maps(maps);
+        }
+        let mut armed = arm(&self.prepared, joins, !child_hooks.is_empty())?;
         live.pin = armed.pin.take();
         tree.create_payload()?;
         tree.apply_limits()?;

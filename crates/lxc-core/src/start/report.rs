@@ -39,7 +39,12 @@ pub(super) fn error(plan: &StartPlan, fault: Fault) -> Error {
         }
         Step::Mount => mount(plan, fault),
         Step::Rootfs | Step::RootfsOptions => rootfs(plan, fault),
-        Step::JoinNamespace => match plan.namespaces.join.get(fault.item as usize) {
+        Step::JoinNamespace => match plan
+            .namespaces
+            .join
+            .iter()
+            .find(|join| lxc_child::joiner::join_item(join.ns.clone_flag()) == fault.item)
+        {
             Some(join) => {
                 kernel(fault, format!("join the {} namespace of {}", join.ns.word(), join.target.value))
                     .at(&join.target.origin)
@@ -61,6 +66,10 @@ pub(super) fn error(plan: &StartPlan, fault: Fault) -> Error {
             };
             let layer = layer.map_or("a tmpfs".into(), |(_, source)| source.to_string_lossy());
             kernel(fault, format!("attach {layer} for the overlay root file system"))
+        }
+        Step::Clone => {
+            let flags = plan.namespaces.clone_flags();
+            kernel(fault, format!("clone init into new namespaces ({flags:#x}), from those it shares"))
         }
         Step::Exec => exec(plan, fault),
         Step::Cwd => {

@@ -2,14 +2,19 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use lxc_child::Msg;
+use lxc_child::joiner::{self, CLONE_PARENT, Joiner};
 use lxc_child::script::{self, Console, Dev, Groups, Hook, InitScript, LsmLabel, Network, Program, Seccomp};
-use lxc_conf::model::HookKind;
+use lxc_child::sync::hear;
+use lxc_conf::model::{HookKind, Ns};
 use lxc_sys::clone::{Child, CloneArgs, SingleThreaded, into};
 use lxc_sys::exec::Image;
-use lxc_sys::ns;
+use lxc_sys::pidfd;
 use lxc_sys::signal::Mask;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use super::arm::{Armed, PtyMount, missing, stdio};
+use super::report;
 use crate::error::{Result, ResultExt, cstring};
 use crate::hooks::program;
 use crate::plan::script::{ChildHooks, console_inside, devpts_params, nodes, symlinks};
@@ -41,7 +46,7 @@ pub(super) fn spawn(
     let nodes = nodes(&plan.dev);
     let devpts = devpts_params(&plan.dev);
     let layers = plan.rootfs.layers();
-    let joins = armed.join_list();
+    let (early, late) = armed.join_lists(plan);
     let entries: Vec<BorrowedFd<'_>> = entries.iter().map(AsFd::as_fd).collect();
     let pre_mount = lend(&hooks.pre_mount);
     let mount = lend(&hooks.mount);
@@ -64,7 +69,7 @@ pub(super) fn spawn(
         proc: &armed.proc,
         mask,
         cgroup_entries: &entries,
-        join: &joins,
+        join: &late,
         unshare_late: plan.namespaces.late.iter().fold(0, |flags, ns| flags | ns.clone_flag()),
         time_offsets: &plan.time_offsets,
         become_root: plan.become_root,
@@ -128,21 +133,36 @@ pub(super) fn spawn(
     };
     let token = SingleThreaded::check().what(|| "clone init from a process with several threads")?;
     let args = CloneArgs { flags: plan.namespaces.clone_flags(), cgroup };
-    let what = || format!("clone init into new namespaces ({:#x})", args.flags);
-    let Some(pid_namespace) = armed.pid_namespace() else {
-        return into(&token, &args, lxc_child::init, &script).what(what);
+    if early.is_empty() {
+        return into(&token, &args, lxc_child::init, &script)
+            .what(|| format!("clone init into new namespaces ({:#x})", args.flags));
+    }
+    let shared_cgroup = early.iter().any(|(_, kind)| *kind == Ns::Cgroup.clone_flag());
+    let clone = CloneArgs {
+        flags: args.flags | CLONE_PARENT,
+        // Seen from another cgroup namespace the cgroup may be out of bounds; the monitor moves init then.
+        cgroup: cgroup.filter(|_| !shared_cgroup),
     };
-    // setns(2) with a pid namespace moves only the children made afterwards; the monitor goes back at once.
-    let own = rustix::fs::open(
-        "/proc/self/ns/pid",
-        rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC,
-        rustix::fs::Mode::empty(),
-    )
-    .what(|| "open the monitor's pid namespace")?;
-    ns::join(pid_namespace, 0).what(|| "enter the shared pid namespace")?;
-    let child = into(&token, &args, lxc_child::init, &script).what(what);
-    ns::join(own.as_fd(), 0).what(|| "return to the monitor's pid namespace")?;
-    child
+    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+        .what(|| "make a socket pair to join namespaces")?;
+    let joiner = Joiner { report: theirs.as_fd(), joins: &early, clone, init: &script };
+    let transient = into(&token, &CloneArgs::default(), joiner::joiner, &joiner)
+        .what(|| "clone a process to join namespaces")?;
+    drop(theirs);
+    let born = await_birth(plan, &ours);
+    pidfd::reap(transient.pidfd.as_fd()).what(|| "wait for the process that joined namespaces")?;
+    born
+}
+
+/// Hears of init from the process that joined namespaces for it.
+fn await_birth(plan: &StartPlan, socket: &OwnedFd) -> Result<Child> {
+    let mut fds = Vec::new();
+    let heard = hear(socket.as_fd(), |fd| fds.push(fd)).what(|| "hear of the container's init")?;
+    match (heard, fds.pop()) {
+        (Some(Msg::Born { pid, in_cgroup }), Some(pidfd)) => Ok(Child { pid, pidfd, in_cgroup }),
+        (Some(Msg::Fault(fault)), _) => Err(report::error(plan, fault)),
+        _ => Err(missing("the process that joins namespaces died")),
+    }
 }
 
 fn lend(images: &[Image]) -> Vec<Hook<'_>> {
