@@ -1,8 +1,10 @@
 //! Starts by an ordinary user: what he has not set is derived, and what he may not have is named before anything starts.
 
 use std::fs;
+use std::path::Path;
 
-use testkit::ordinary::{COUNT, Cgroups, FIRST, NAME, Ordinary, UID};
+use testkit::ordinary::{COUNT, Cgroups, FIRST, NAME, Ordinary, UID, unified_mount};
+use testkit::user_manager::Manner;
 use testkit::{Done, Guest, cases};
 
 /// Starts it; it must fail, and the lines up to the usual four must contain every one of `words`.
@@ -145,4 +147,138 @@ cases! {
         user.give(&guest);
         explained(&guest, &["macvlan", &line_of(&guest, "lxc.net.0.type = macvlan")]);
     }
+}
+
+/// The unified cgroup of a process, as in /proc/PID/cgroup.
+fn unified(pid: u32) -> String {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    text.lines().find_map(|line| line.strip_prefix("0::")).unwrap().to_owned()
+}
+
+/// Start, attach and stop in a scope that a user manager on `socket` makes.
+fn in_a_scope(cgroups: Cgroups, socket: &str, manner: Manner, scope: &str) {
+    let user = Ordinary::new(cgroups);
+    let manager = user.user_manager(socket, manner);
+    let guest = user.guest("unpriv").make();
+    user.give(&guest);
+    guest.start();
+    let scope = scope.replace("NAME", guest.name());
+    assert_eq!(manager.units().last(), Some(&scope), "{:?}", manager.log());
+    for property in ["Delegate=1", "PIDs=PID", "CollectMode=inactive-or-failed"] {
+        assert!(manager.log().iter().any(|line| line == property), "{property}: {:?}", manager.log());
+    }
+    let base = format!("/{}/apps/{scope}", user.cgroup());
+    assert_eq!(unified(guest.pid()), format!("{base}/lxc.payload.{}", guest.name()));
+    assert_eq!(unified(guest.monitor()), format!("{base}/lxc.monitor.{}", guest.name()));
+    // The starter has left the scope's own cgroup, or no controller could be handed on.
+    let read =
+        |file: &str| fs::read_to_string(format!("{}{base}/{file}", unified_mount().display())).unwrap();
+    assert_eq!(read("cgroup.subtree_control"), read("cgroup.controllers"));
+    // From a session nobody can get in without a scope of his own.
+    assert_eq!(guest.sh("sed -n s/^0::.*lxc/lxc/p /proc/self/cgroup; echo in"), "lxc\nin\n");
+    let attached = manager.units().last().unwrap().clone();
+    assert!(attached.starts_with(&format!("lxc-attach-{}-", guest.name())), "{attached}");
+    guest.tool("lxc-stop").args(["-t", "10"]).done().exits(0).ok();
+    guest.await_gone();
+    guest.assert_nothing_left();
+}
+
+cases! {
+    fn a_scope_is_asked_for_on_the_session_bus() {
+        in_a_scope(Cgroups::PureUndelegated, "bus", Manner::Obliging, "lxc-NAME-0.scope");
+    }
+
+    fn a_scope_of_a_hybrid_machine() {
+        in_a_scope(Cgroups::Undelegated, "bus", Manner::Obliging, "lxc-NAME-0.scope");
+    }
+
+    fn the_user_manager_is_asked_directly_where_there_is_no_bus() {
+        in_a_scope(Cgroups::PureUndelegated, "systemd/private", Manner::Obliging, "lxc-NAME-0.scope");
+    }
+
+    fn another_name_when_the_scope_is_there() {
+        in_a_scope(Cgroups::PureUndelegated, "bus", Manner::NameTaken, "lxc-NAME-1.scope");
+    }
+}
+
+/// Without a scope: `words` are said, nothing is left.
+fn no_scope(manner: Option<Manner>, words: &[&str]) {
+    let user = Ordinary::new(Cgroups::PureUndelegated);
+    let _manager = manner.map(|manner| user.user_manager("bus", manner));
+    let guest = user.guest("unpriv").make();
+    user.give(&guest);
+    let done = explained(&guest, words);
+    assert!(done.stderr.contains("is not writable by uid 12345"), "{done}");
+    assert_eq!(done.stderr.matches("cure: ").count(), 1, "one cure: {done}");
+}
+
+cases! {
+    fn a_refusal_is_carried_on() {
+        no_scope(Some(Manner::Refusing), &["systemd makes no scope", "not today", "systemd-run --user --scope -p Delegate=yes"]);
+    }
+
+    fn a_failed_job_is_told() {
+        no_scope(Some(Manner::Failing), &["the job that starts lxc-unpriv", "ended as failed"]);
+    }
+
+    fn without_systemd_root_has_to_delegate() {
+        match Path::new("/run/systemd/system").exists() {
+            true => no_scope(None, &["no user manager runs for", "loginctl enable-linger"]),
+            false => no_scope(None, &["systemd does not run this machine", "as root: make a cgroup, chown it"]),
+        }
+    }
+
+    fn a_failed_start_leaves_no_scope() {
+        let user = Ordinary::new(Cgroups::PureUndelegated);
+        let manager = user.user_manager("bus", Manner::Obliging);
+        let guest = user.guest("unpriv").conf("lxc.init.cwd = /proc/nowhere").make();
+        user.give(&guest);
+        explained(&guest, &["/proc/nowhere"]);
+        assert_eq!(manager.units().len(), 1, "the start got as far as a scope: {:?}", manager.log());
+    }
+
+    fn a_bus_without_systemd_is_passed_over() {
+        let user = Ordinary::new(Cgroups::PureUndelegated);
+        let bus = user.user_manager("bus", Manner::Absent);
+        let manager = user.user_manager("systemd/private", Manner::Obliging);
+        let guest = user.guest("unpriv").make();
+        user.give(&guest);
+        guest.start();
+        assert_eq!((bus.units().len(), manager.units().len()), (0, 1), "{:?}", bus.log());
+        guest.kill();
+    }
+
+    fn the_monitor_tells_its_scope() {
+        let user = Ordinary::new(Cgroups::PureUndelegated);
+        let manager = user.user_manager("bus", Manner::Obliging);
+        let guest = user.guest("unpriv").make();
+        user.give(&guest);
+        // Nothing of ours prints it, but the answer is on the wire: command 26, no data.
+        guest.start();
+        assert_eq!(systemd_scope(&guest), manager.units()[0]);
+        guest.kill();
+    }
+}
+
+/// Asks a monitor for command 26 as a C client of the same machine would; the socket is abstract.
+fn systemd_scope(guest: &Guest) -> String {
+    use std::io::{Read, Write};
+    use std::os::linux::net::SocketAddrExt;
+    let name = format!("{}/{}/command", guest.lxcpath().display(), guest.name());
+    let address = std::os::unix::net::SocketAddr::from_abstract_name(name).unwrap();
+    let mut stream = std::os::unix::net::UnixStream::connect_addr(&address).unwrap();
+    // cmd, datalen, data pointer.
+    let mut request = Vec::new();
+    request.extend(26i32.to_ne_bytes());
+    request.extend(0i32.to_ne_bytes());
+    request.extend(0u64.to_ne_bytes());
+    stream.write_all(&request).unwrap();
+    // ret, datalen, data pointer; then the data.
+    let mut head = [0; 16];
+    stream.read_exact(&mut head).unwrap();
+    assert_eq!(i32::from_ne_bytes(head[..4].try_into().unwrap()), 0);
+    let mut data = vec![0; i32::from_ne_bytes(head[4..8].try_into().unwrap()) as usize];
+    stream.read_exact(&mut data).unwrap();
+    assert_eq!(data.pop(), Some(0), "it ends in a NUL");
+    String::from_utf8(data).unwrap()
 }

@@ -25,6 +25,7 @@ pub mod run;
 pub mod subids;
 pub mod subject;
 pub mod system;
+pub mod user_manager;
 pub mod usernic;
 
 pub use guest::{Guest, GuestBuilder};

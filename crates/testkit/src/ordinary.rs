@@ -13,6 +13,7 @@ use crate::guest::{Guest, GuestBuilder};
 use crate::names::TestNames;
 use crate::run::Run;
 use crate::subject::Subject;
+use crate::user_manager::{Delegation, Manner, UserManager};
 
 /// The user's ids; nobody of that id is known to the machine.
 pub const UID: u32 = 12345;
@@ -52,15 +53,15 @@ if [ "$7" = net ]; then
     ip link set lo up
 fi
 case $3 in
-    pure) umount -R -l /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; list=/sys/fs/cgroup ;;
-    *) list=$(ls -d /sys/fs/cgroup/*/) ;;
+    pure*) umount -R -l /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; list=/sys/fs/cgroup ;;
+    *) if [ -e /sys/fs/cgroup/cgroup.controllers ]; then list=/sys/fs/cgroup; else list=$(ls -d /sys/fs/cgroup/*/); fi ;;
 esac
 for dir in $list; do
     mkdir $dir/$2
     if [ -e $dir/$2/cpuset.mems ] && [ ! -e $dir/cgroup.controllers ]; then
         cat $dir/cpuset.cpus > $dir/$2/cpuset.cpus; cat $dir/cpuset.mems > $dir/$2/cpuset.mems
     fi
-    [ "$3" = undelegated ] && continue
+    case $3 in *undelegated) continue ;; esac
     for file in . cgroup.procs tasks cgroup.threads cgroup.subtree_control; do
         if [ -e $dir/$2/$file ]; then chown $5:$5 $dir/$2/$file; fi
     done
@@ -74,7 +75,8 @@ exec sleep 100000
 /// no processes any more; then a leaf below it does, as another session of the same user would.
 const ENTER: &str = r#"
 for dir in /sys/fs/cgroup /sys/fs/cgroup/*/; do
-    if [ -e $dir/$1/tasks ]; then echo 0 > $dir/$1/tasks
+    if [ -e $dir/$1/session ]; then echo 0 > $dir/$1/session/cgroup.procs
+    elif [ -e $dir/$1/tasks ]; then echo 0 > $dir/$1/tasks
     elif [ -e $dir/$1/cgroup.procs ] && ! echo 0 2>/dev/null > $dir/$1/cgroup.procs; then
         mkdir -p $dir/$1/later; chown $2:$2 $dir/$1/later $dir/$1/later/cgroup.procs
         echo 0 > $dir/$1/later/cgroup.procs
@@ -94,6 +96,8 @@ pub enum Cgroups {
     Pure,
     /// The machine's hierarchies, and the user may write nowhere in them.
     Undelegated,
+    /// One pure cgroup2, and the user may not write in it.
+    PureUndelegated,
 }
 
 /// The user and his view of the machine, kept alive by a sleeping process.
@@ -124,6 +128,7 @@ impl Ordinary {
             Cgroups::Machine => "machine",
             Cgroups::Pure => "pure",
             Cgroups::Undelegated => "undelegated",
+            Cgroups::PureUndelegated => "pure-undelegated",
         };
         let mut unshare = Command::new("unshare");
         unshare.args(["--mount", "--propagation", "private"]);
@@ -199,6 +204,28 @@ impl Ordinary {
         fs::write(self.scratch.join("etc").join(file), text).unwrap();
     }
 
+    /// A user manager on the socket `name` of his runtime directory, which makes scopes in a delegated cgroup of his.
+    ///
+    /// His own programs run in a cgroup beside it that is not his, as in a login session.
+    pub fn user_manager(&self, name: &str, manner: Manner) -> UserManager {
+        let parent = unified_mount().join(&self.key);
+        let apps = parent.join("apps");
+        for dir in [&apps, &parent.join("session")] {
+            if !dir.exists() {
+                fs::create_dir(dir).unwrap();
+            }
+        }
+        for file in ["", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"] {
+            std::os::unix::fs::chown(apps.join(file), Some(UID), Some(UID)).unwrap();
+        }
+        for dir in [unified_mount(), &parent, &apps] {
+            // Controllers reach the scopes, as far as the machine has any.
+            drop(fs::write(dir.join("cgroup.subtree_control"), "+hugetlb"));
+        }
+        let delegation = Delegation { parent: apps, uid: UID };
+        UserManager::listen(&self.runtime_dir().join(name), manner, delegation)
+    }
+
     /// A container of his with all of his ids mapped; `give` it to him when it is made.
     pub fn guest(&self, label: &str) -> GuestBuilder {
         self.bare_guest(label)
@@ -216,6 +243,14 @@ impl Ordinary {
         if guest.rootfs().exists() {
             chown(&["-R", "-h"], FIRST, &[&guest.rootfs()]);
         }
+    }
+}
+
+/// Where the machine has cgroup2.
+pub fn unified_mount() -> &'static Path {
+    match Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+        true => Path::new("/sys/fs/cgroup"),
+        false => Path::new("/sys/fs/cgroup/unified"),
     }
 }
 

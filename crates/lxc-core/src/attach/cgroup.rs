@@ -29,6 +29,8 @@ impl Entry {
     ///
     /// - Errors: a hierarchy refuses the caller.
     pub(super) fn open(client: &Client) -> Result<Entry> {
+        #[cfg(feature = "systemd")]
+        leave_session(client);
         let mut entry = Entry::default();
         for dir in directories(client)? {
             if fstatfs(&dir).what(|| "look at a cgroup of the container")?.f_type == CGROUP2_SUPER_MAGIC {
@@ -49,6 +51,30 @@ impl Entry {
         };
         self.v2.as_ref().map(open).transpose()
     }
+}
+
+/// Puts an ordinary user's process into a scope of its own when it lives in a session's cgroup: the kernel lets nobody out
+/// of there who may not write to what both cgroups are below.
+///
+/// Best effort: without a user manager the container's cgroups may still take it, or will say why not.
+#[cfg(feature = "systemd")]
+fn leave_session(client: &Client) {
+    let euid = rustix::process::geteuid().as_raw();
+    if euid == 0 || !crate::cgroup::layout::survey(euid, true).is_ok_and(|layout| is_session(&layout)) {
+        return;
+    }
+    let Ok(name) = client.name() else { return };
+    let description = format!("attached to LXC container {name}");
+    match crate::cgroup::scope::enter(&format!("lxc-attach-{name}"), &description, &crate::host::session()) {
+        Ok(scope) => tracing::debug!("the attached process starts from systemd's {scope}"),
+        Err(error) => tracing::debug!("no scope to attach from: {error}"),
+    }
+}
+
+/// Nothing of it is the caller's.
+#[cfg(feature = "systemd")]
+fn is_session(layout: &crate::cgroup::Layout) -> bool {
+    layout.hierarchies.iter().all(|hierarchy| !hierarchy.writable)
 }
 
 fn unprivileged(error: Error) -> Error {

@@ -14,6 +14,8 @@ pub mod limit;
 pub mod mounts;
 pub mod plan;
 mod prune;
+#[cfg(feature = "systemd")]
+pub mod scope;
 pub mod serve;
 pub mod stats;
 mod translate;

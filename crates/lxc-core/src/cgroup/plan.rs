@@ -99,6 +99,8 @@ pub struct CgroupPlan {
     pub devices: DeviceSetup,
     /// Settings that do not take effect, or take effect otherwise than written; for the log.
     pub notices: Vec<String>,
+    /// The systemd scope that was made for the container; a plan itself asks for none.
+    pub scope: Option<String>,
 }
 
 /// Answers every question about a container's cgroups.
@@ -139,6 +141,7 @@ pub fn plan(
         writes: Vec::new(),
         devices: DeviceSetup::Open,
         notices,
+        scope: None,
     };
     plan.place_v1_settings(&settings.cgroup1, &settings.cgroup2)?;
     plan.place_v2_settings(&settings.cgroup2)?;

@@ -44,6 +44,18 @@ pub(super) fn empty(dir: &OwnedFd) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Names of the cgroups directly below `dir`.
+pub(super) fn children(dir: &OwnedFd) -> Vec<String> {
+    let Ok(dir) = file::open(dir, ".", OFlags::RDONLY | OFlags::DIRECTORY) else { return Vec::new() };
+    let Ok(entries) = Dir::read_from(dir.as_fd()) else { return Vec::new() };
+    entries
+        .flatten()
+        .filter(|entry| entry.file_type() == FileType::Directory)
+        .filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned))
+        .filter(|name| name != "." && name != "..")
+        .collect()
+}
+
 /// Whether a cgroup has others below it; a directory's link count is 2 plus its subdirectories.
 pub(super) fn has_children(dir: &OwnedFd) -> bool {
     rustix::fs::fstat(dir).is_ok_and(|stat| stat.st_nlink > 2)

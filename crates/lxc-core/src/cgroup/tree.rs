@@ -143,6 +143,28 @@ impl Tree {
         Ok(())
     }
 
+    /// Moves the calling process into the monitor's unified cgroup if it lives in the base itself, which can hand on no
+    /// controllers to the container while it holds processes (cgroups(7), no internal processes).
+    ///
+    /// - Context: the starter, single-threaded, after `create_monitor`; `destroy` moves it back if it is still there.
+    pub fn shelter_starter(&self) -> Result<()> {
+        let Some(node) = self.unified() else { return Ok(()) };
+        let Some(dir) = &node.monitor else { return Ok(()) };
+        let base = node.hierarchy.base_cgroup.as_str();
+        // The root cgroup may hold processes whatever it hands on.
+        if node.hierarchy.controllers.is_empty() || base == "/" {
+            return Ok(());
+        }
+        let own = super::layout::read_text(std::path::Path::new("/proc/self/cgroup"))?;
+        if !own.lines().any(|line| line.strip_prefix("0::") == Some(base)) {
+            return Ok(());
+        }
+        let me = rustix::process::getpid();
+        move_into(dir, Version::V2, me, is_single_threaded()).map_err(|errno| {
+            cannot_move(errno, me, &node.describe(self.monitor.as_deref().unwrap_or_default()))
+        })
+    }
+
     /// Makes the payload's cgroup, and the inner one, in every hierarchy, and enables the controllers above it.
     ///
     /// - Shape: returns the unified cgroup the processes belong in, for CLONE_INTO_CGROUP.
@@ -313,11 +335,25 @@ impl Tree {
                 continue;
             }
             let version = node.hierarchy.version;
-            let straight_out = !self.plan.explicit_pivot && move_into(&node.base, version, me, alone).is_ok();
+            let mut straight_out =
+                !self.plan.explicit_pivot && move_into(&node.base, version, me, alone).is_ok();
+            if !straight_out && !self.plan.explicit_pivot && version == Version::V2 {
+                straight_out =
+                    stop_handing_on(&node.base, &name) && move_into(&node.base, version, me, alone).is_ok();
+            }
+            if straight_out && version == Version::V2 {
+                shoo(&node.base, &node.base, &name, me);
+            }
             if !straight_out {
                 node.made.extend(missing_parents(&node.base, pivot));
-                let moved = make_path(&node.base, &node.hierarchy, pivot, Taken::Reuse, &isolated)
-                    .and_then(|pivot| move_into(&pivot, version, me, alone));
+                let moved = make_path(&node.base, &node.hierarchy, pivot, Taken::Reuse, &isolated).and_then(
+                    |pivot| {
+                        if version == Version::V2 {
+                            shoo(&node.base, &pivot, &name, me);
+                        }
+                        move_into(&pivot, version, me, alone)
+                    },
+                );
                 if let Err(errno) = moved {
                     errors.push(cannot_move(errno, me, &node.describe(pivot)));
                 }
@@ -465,6 +501,29 @@ impl Tree {
     /// The layout word of the command socket.
     pub fn kind(&self) -> LayoutKind {
         self.plan.kind
+    }
+}
+
+/// Takes back what the base hands on to its children, when the only one left is `monitor`: then the base may hold processes
+/// again, and nothing stays behind.
+fn stop_handing_on(base: &OwnedFd, monitor: &str) -> bool {
+    const FILE: &str = "cgroup.subtree_control";
+    if monitor.contains('/') || prune::children(base) != [monitor] {
+        return false;
+    }
+    let Ok(text) = file::read(base, FILE) else { return false };
+    let off: Vec<String> = text.split_whitespace().map(|name| format!("-{name}")).collect();
+    !off.is_empty() && file::write(base, FILE, off.join(" ").as_bytes()).is_ok()
+}
+
+/// Moves who else is in the cgroup `name` to `to`: a starter that still waits for the outcome.
+fn shoo(base: &OwnedFd, to: &OwnedFd, name: &str, me: Pid) {
+    let Ok(text) = file::read(base, &format!("{name}/cgroup.procs")) else { return };
+    let own = me.as_raw_nonzero().to_string();
+    for pid in text.lines().filter(|pid| *pid != own) {
+        if let Err(errno) = file::write(to, "cgroup.procs", pid.as_bytes()) {
+            tracing::debug!("process {pid} stays in cgroup {name}: {errno}");
+        }
     }
 }
 

@@ -65,6 +65,39 @@ pub fn environment() -> Vec<(OsString, OsString)> {
     std::env::vars_os().collect()
 }
 
+/// What a process knows of its user's session with systemd.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// `USER`, or the uid: what loginctl(1) is told.
+    pub user: String,
+    /// `DBUS_SESSION_BUS_ADDRESS`.
+    pub bus_address: Option<String>,
+    /// `XDG_RUNTIME_DIR`, or where systemd puts it when the variable got lost (su, sudo) and the directory is the user's.
+    pub runtime_dir: Option<PathBuf>,
+    /// `/run/user/UID`.
+    pub usual_runtime_dir: PathBuf,
+    /// The machine was booted with systemd, sd_booted(3).
+    pub booted_with_systemd: bool,
+}
+
+/// The session of the calling process.
+pub fn session() -> Session {
+    let uid = rustix::process::geteuid().as_raw();
+    let text = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let usual_runtime_dir = PathBuf::from(format!("/run/user/{uid}"));
+    let usual = || {
+        let is_his = rustix::fs::stat(&usual_runtime_dir).is_ok_and(|stat| stat.st_uid == uid);
+        is_his.then(|| usual_runtime_dir.clone())
+    };
+    Session {
+        user: text("USER").unwrap_or_else(|| uid.to_string()),
+        bus_address: text("DBUS_SESSION_BUS_ADDRESS"),
+        runtime_dir: text("XDG_RUNTIME_DIR").map(PathBuf::from).or_else(usual),
+        booted_with_systemd: std::path::Path::new("/run/systemd/system").is_dir(),
+        usual_runtime_dir,
+    }
+}
+
 /// Where along `PATH` an executable file of that name is.
 pub fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());

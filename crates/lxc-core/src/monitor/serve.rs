@@ -70,7 +70,12 @@ pub(super) fn answer(running: &mut Running, request: Request, socket: &Arc<Owned
         Request::GetInitPidfd => copy_of(Some(&running.init_pidfd)),
         Request::GetDevptsFd => copy_of(running.devpts.as_ref()),
         Request::GetSeccompNotifyFd => copy_of(running.seccomp_notify.as_ref()),
-        Request::GetSystemdScope => refuse(Errno::INVAL),
+        Request::GetSystemdScope => {
+            match running.cgroups.as_ref().and_then(|tree| tree.plan().scope.as_deref()) {
+                Some(scope) => reply(Reply::string(scope)),
+                None => refuse(Errno::INVAL),
+            }
+        }
         Request::AddStateClient(interest) => Ok(match running.announcer.register(socket, interest) {
             Registered::Now(state) => {
                 let number = state.number();

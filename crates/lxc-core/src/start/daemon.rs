@@ -44,9 +44,13 @@ pub(super) fn start(prepared: Prepared, listener: OwnedFd) -> Result<Outcome> {
     let (explanation, report) = pipe_with(PipeFlags::CLOEXEC).what(|| "make a pipe for the monitor")?;
     // ORDER: the monitor's cgroup before the fork, so that the monitor can be born there.
     let mut tree = Tree::open(prepared.plan.cgroups.clone())?;
-    let home = tree.create_monitor()?;
+    tree.create_monitor()?;
+    if let Err(error) = tree.shelter_starter() {
+        log_all(tree.destroy());
+        return Err(error);
+    }
     let (home, orphan) = match prepared.request.caller_exits {
-        true => (home, Orphan::Later),
+        true => (tree.monitor_dir(), Orphan::Later),
         false => (None, Orphan::Now),
     };
     let forked = fork_into(&token, home).what(|| "fork the monitor");

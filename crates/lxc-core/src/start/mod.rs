@@ -131,7 +131,7 @@ fn refuse_unfinished(request: &Request) -> Result<()> {
 pub(crate) fn prepare(request: Request) -> Result<Prepared> {
     let settings = request.config.settings();
     let host = host::survey()?;
-    let layout = cgroup::layout::survey(host.euid, settings.cgroup.relative)?;
+    let (layout, scope) = usable_cgroups(&request, host.euid)?;
     let fstab = match &settings.mounts.fstab {
         Some(path) => {
             read_fstab(Path::new(path), &settings.origin("lxc.mount.fstab").cloned().unwrap_or_default())?
@@ -140,7 +140,7 @@ pub(crate) fn prepare(request: Request) -> Result<Prepared> {
     };
     let environment = host::environment();
     let boot_id = boot_id()?;
-    let plan = plan::plan(&plan::Input {
+    let mut plan = plan::plan(&plan::Input {
         name: &request.name,
         lxcpath: &request.lxcpath,
         config_file: &request.config_file,
@@ -156,7 +156,31 @@ pub(crate) fn prepare(request: Request) -> Result<Prepared> {
         log_level: crate::log::level().name(),
         boot_id: &boot_id,
     })?;
+    plan.cgroups.scope = scope;
     Ok(Prepared { request, plan })
+}
+
+/// The control groups; an ordinary user whose own are not delegated to him is moved into a systemd scope first, whose name
+/// comes with them.
+fn usable_cgroups(request: &Request, euid: u32) -> Result<(cgroup::Layout, Option<String>)> {
+    let relative = request.config.settings().cgroup.relative;
+    let layout = cgroup::layout::survey(euid, relative)?;
+    if euid == 0 || layout.hierarchies.iter().any(|hierarchy| hierarchy.writable) {
+        return Ok((layout, None));
+    }
+    #[cfg(feature = "systemd")]
+    {
+        let description = format!("LXC container {}", request.name);
+        let scope = cgroup::scope::enter(&format!("lxc-{}", request.name), &description, &host::session())
+            .map_err(|error| {
+                let own = layout.hierarchies.last().map(cgroup::Hierarchy::base_dir).unwrap_or_default();
+                error.context(format!("cgroup {} is not writable by uid {euid}", own.display()))
+            })?;
+        tracing::info!("the container runs in systemd's {scope}");
+        Ok((cgroup::layout::survey(euid, relative)?, Some(scope)))
+    }
+    #[cfg(not(feature = "systemd"))]
+    Ok((layout, None))
 }
 
 fn read_fstab(path: &Path, origin: &Origin) -> Result<Vec<Item<String>>> {
