@@ -189,16 +189,20 @@ pub fn build(settings: &Settings, profile: Profile) -> Result<()> {
         tools.env("LIBSECCOMP_LINK_TYPE", "static").env("LIBSECCOMP_LIB_PATH", dir);
         sh::run(settings.environment(&mut tools))?;
     }
-    // Alone: built with others it would get their features, and with them the libraries it does without.
+    build_helper(settings, profile)?;
+    // It runs inside containers, whose C library is anybody's guess.
+    init.args(["--", "-C", "target-feature=+crt-static"]);
+    sh::run(settings.environment(&mut init))
+}
+
+/// The set-uid helper, alone: built with others it would get their features, and with them the libraries it does without.
+pub fn build_helper(settings: &Settings, profile: Profile) -> Result<()> {
     let mut helper = sh::cargo();
     helper.args(["build", "--quiet", "-p", "lxc-user-nic"]);
     if profile == Profile::Release {
         helper.args(["--profile", SETUID]);
     }
-    sh::run(settings.environment(&mut helper))?;
-    // It runs inside containers, whose C library is anybody's guess.
-    init.args(["--", "-C", "target-feature=+crt-static"]);
-    sh::run(settings.environment(&mut init))
+    sh::run(settings.environment(&mut helper))
 }
 
 /// Where libseccomp is there as an archive.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::{compliance, man, packages, sh, stage, tidy, vm};
+use crate::{compliance, harden, man, packages, sh, stage, tidy, vm};
 
 /// What the runners of one tier reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -149,6 +149,7 @@ pub fn run(words: &[String]) -> Result<()> {
                 theirs_compliance(&mut report);
                 theirs_attacks(&mut report);
                 if staged(&mut report) {
+                    report.check("hardening", harden::staged);
                     ours_compliance(&mut report);
                     live(&mut report);
                     ours_attacks(&mut report);

@@ -47,3 +47,21 @@ pub fn usernet_file() -> String {
 pub fn database_file() -> String {
     format!("{RUNTIMEDIR}/lxc/nics")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::hint::black_box;
+
+    /// `cargo xtask harden` runs this with the profile of releases: it is the profile that the test is about.
+    #[test]
+    fn arithmetic_that_overflows_is_a_panic() {
+        let outcomes = [
+            std::panic::catch_unwind(|| u64::from(black_box(u32::MAX) + black_box(1))),
+            std::panic::catch_unwind(|| black_box(0u64) - black_box(1)),
+            std::panic::catch_unwind(|| black_box(u64::MAX) * black_box(2)),
+            // Generic code of std is compiled with the crate that uses it.
+            std::panic::catch_unwind(|| black_box([u64::MAX, 1]).iter().sum()),
+        ];
+        assert!(outcomes.iter().all(Result::is_err), "{outcomes:?}");
+    }
+}

@@ -13,6 +13,7 @@ const ALLOWED: &[(&str, &str, &[&str])] = &[
     ("R1", "lxc-child", &["lxc-sys"]),
     ("R2", "lxc-conf", &[]),
     ("R4", "lxc-init", &["lxc-sys", "lxc-child"]),
+    ("R4", "lxc-user-nic", &["lxc-sys"]),
     ("R5", "lxc-sys", &[]),
     ("R5", "testkit", &[]),
     ("R5", "xtask", &[]),
@@ -23,6 +24,7 @@ const FORBIDDEN: &[(&str, &str, &[&str])] = &[
     ("R1", "lxc-child", &["tracing", "anyhow", "tokio", "clap", "caps", "libseccomp", "nix"]),
     ("R3", "lxc-core", &["clap", "anyhow"]),
     ("R4", "lxc-init", &["tracing", "anyhow", "tokio", "clap", "nix"]),
+    ("R4", "lxc-user-nic", &["tracing", "anyhow", "tokio", "clap", "nix", "netlink-sys", "rtnetlink"]),
     ("R5", "xtask", &["clap", "nix", "rustix", "libseccomp"]),
 ];
 
