@@ -30,6 +30,8 @@ mod monitor;
 mod mounts;
 mod net;
 mod parallel;
+#[cfg(target_arch = "x86_64")]
+mod seccomp;
 mod share;
 mod system;
 mod unprivileged;

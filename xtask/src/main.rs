@@ -5,6 +5,7 @@
 mod bench;
 mod compliance;
 mod demo;
+mod fuzz;
 mod harden;
 mod install;
 mod man;
@@ -23,10 +24,12 @@ usage: cargo xtask TASK
   demo                       a container's whole life with our tools, with the time each step took
   test [--fast]              every tier of tests (--fast: those that need no container)
   test --no-vm               every tier but the one in the virtual machine
-  test --tier N              one tier: 0-2 unit and plan, 3 live, 4 compliance, 6 interop, 8 virtual machine
+  test --tier N              one tier: 0-2 unit and plan, 3 live, 4 compliance, 6 interop, 7 fuzz, 8 virtual machine
   vm [--up|--run LINE|…]     the tests in the virtual machine, or anything in it (`vm --help`)
   test --theirs              the compliance tests on the original only
   compliance report          what COMPATIBILITY.md and the list of expected failures claim, counted
+  fuzz [--time SECS] [--runs N] [TARGET...]
+                             the fuzz targets, a minute each unless told otherwise
   bench [--quick]            our tools against C LXC, interleaved: medians and ratios
   install --prefix P [--destdir D] [--sysconfdir S] [--localstatedir L] [--runtimedir R] [--libdir L] [--separate]
                              everything a package would contain
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         "test" => test::run(rest),
         "compliance" => compliance::run(rest),
         "bench" => bench::run(rest),
+        "fuzz" => fuzz::run(rest),
         "install" => install::run(rest),
         "harden" => harden::run(),
         "man" => man::run(rest),

@@ -10,6 +10,8 @@ use crate::sh;
 
 /// To build.
 pub const BUILD: &[&str] = &["gcc", "libc6-dev", "libseccomp-dev", "pkg-config"];
+/// To build libFuzzer.
+pub const FUZZ: &[&str] = &["g++"];
 /// To show a container.
 pub const DEMO: &[&str] = &["busybox-static"];
 /// To test: the original as the yardstick, and what the tests look with.

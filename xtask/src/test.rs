@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::{compliance, harden, man, packages, sh, stage, tidy, vm};
+use crate::{compliance, fuzz, harden, man, packages, sh, stage, tidy, vm};
 
 /// What the runners of one tier reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -140,12 +140,14 @@ pub fn run(words: &[String]) -> Result<()> {
                 interop(&mut report);
             }
         }
+        (_, Some(7)) => fuzzing(&mut report),
         (_, Some(8)) => virtual_machine(&mut report),
         (_, Some(other)) => bail!("test: no tier {other}"),
         (false, None) => {
             checks(&mut report);
             unit(&mut report);
             if !fast {
+                fuzzing(&mut report);
                 theirs_compliance(&mut report);
                 theirs_attacks(&mut report);
                 if staged(&mut report) {
@@ -183,6 +185,11 @@ fn checks(report: &mut Report) {
 /// Tiers 0 to 2: what needs no container. Product crates only.
 fn unit(report: &mut Report) {
     report.tier("unit and plan", || runner(&["--workspace", "--exclude", "compliance"], &[]).map(Some));
+}
+
+/// Every fuzz target for a moment; the corpora are replayed by the unit tests as well.
+fn fuzzing(report: &mut Report) {
+    report.tier("fuzz", || fuzz::short().map(Some));
 }
 
 fn staged(report: &mut Report) -> bool {

@@ -23,7 +23,7 @@ pub extern "C" fn init(script: &InitScript<'_>) -> ! {
 }
 
 fn run(script: &InitScript<'_>) -> Result<Infallible, Fault> {
-    die_with_monitor(script, SIGKILL)?;
+    die_with_monitor(script)?;
     signal::reset_dispositions();
     signal::set_mask(script.mask).map_err(|errno| Fault::new(Step::SignalMask, 0, errno))?;
     for (item, entry) in script.cgroup_entries.iter().enumerate() {
@@ -112,6 +112,9 @@ fn run(script: &InitScript<'_>) -> Result<Infallible, Fault> {
         cred::set_no_new_privs().map_err(|errno| Fault::new(Step::NoNewPrivs, 0, errno))?;
     }
     network.settle()?;
+    // Whatever the caller leaked into us stays out of the container; our own descriptors are close-on-exec from birth.
+    // ORDER: before the filter, which need not know close_range(2).
+    fd::cloexec_from(3).map_err(|errno| Fault::new(Step::Exec, 1, errno))?;
     let listener = match &script.seccomp {
         Some(seccomp) => confine::load_seccomp(seccomp)?,
         None => None,
@@ -130,12 +133,7 @@ fn run(script: &InitScript<'_>) -> Result<Infallible, Fault> {
     tell(script.sync, Msg::Reached(Milestone::Ready), &[])
         .map_err(|errno| Fault::new(Step::Protocol, Milestone::Ready as u32, errno))?;
     match script.program {
-        Program::Exec(image) => {
-            // Whatever the caller leaked into us stays out of the container; our own descriptors are close-on-exec
-            // from birth.
-            fd::cloexec_from(3).map_err(|errno| Fault::new(Step::Exec, 1, errno))?;
-            Err(Fault::new(Step::Exec, 0, image.exec()))
-        }
+        Program::Exec(image) => Err(Fault::new(Step::Exec, 0, image.exec())),
         Program::UnderMiniInit(image) => {
             // No exec closes them here: the monitor takes the end of the handshake socket for success. Nothing owned or
             // borrowed above is used or dropped any more, since this does not return.
@@ -158,9 +156,9 @@ const CLONE_NEWTIME: u64 = 0x80;
 const CANNOT_EXECUTE: i32 = 255;
 
 /// The kernel kills this process when the monitor's thread ends; a monitor that is dead already is noticed here.
-fn die_with_monitor(script: &InitScript<'_>, signal: u32) -> Result<(), Fault> {
+fn die_with_monitor(script: &InitScript<'_>) -> Result<(), Fault> {
     let fault = |errno| Fault::new(Step::DieWithMonitor, 0, errno);
-    cred::set_parent_death_signal(signal).map_err(fault)?;
+    cred::set_parent_death_signal(SIGKILL).map_err(fault)?;
     match pidfd::ended(script.monitor, 0) {
         Ok(false) => Ok(()),
         Ok(true) => Err(fault(Errno::SRCH)),
@@ -186,7 +184,7 @@ fn become_namespace_root(script: &InitScript<'_>) -> Result<(), Fault> {
     cred::set_uids(uid).map_err(fault(2))?;
     // ORDER: a change of ids clears both of these (prctl(2)).
     cred::set_dumpable(true).map_err(fault(3))?;
-    die_with_monitor(script, SIGKILL)
+    die_with_monitor(script)
 }
 
 fn hand_over_network(script: &InitScript<'_>) -> Result<(), Fault> {
@@ -353,5 +351,12 @@ fn become_final_user(script: &InitScript<'_>) -> Result<(), Fault> {
         cred::set_dumpable(true).map_err(fault(3))?;
     }
     // ORDER: last, since every change of ids resets it.
-    die_with_monitor(script, script.death_signal)
+    let fault = |errno| Fault::new(Step::DieWithMonitor, 0, errno);
+    cred::set_parent_death_signal(script.death_signal).map_err(fault)?;
+    match pidfd::ended(script.monitor, 0) {
+        Ok(true) => Err(fault(Errno::SRCH)),
+        // COMPAT: the container's filter is in force by now, and one made for the original need not let us ask. The signal
+        // is set; only a monitor that died this very moment is missed.
+        Ok(false) | Err(_) => Ok(()),
+    }
 }

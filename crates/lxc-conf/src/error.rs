@@ -214,7 +214,9 @@ fn closest_key(name: &str) -> Option<String> {
     });
     let limit = (name.len() / 5).clamp(1, 3);
     let name = &name.to_ascii_lowercase();
+    // Texts of other lengths are that many edits away: a hostile line of a megabyte costs nothing.
     candidates
+        .filter(|candidate| candidate.len().abs_diff(name.len()) <= limit)
         .map(|candidate| (distance(name, &candidate), candidate))
         .filter(|(d, _)| *d <= limit)
         .min()

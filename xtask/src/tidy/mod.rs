@@ -47,7 +47,7 @@ impl Source {
             || self.path.contains("/tests/")
             || self.path.ends_with("/tests.rs")
             || self.path.ends_with("_tests.rs")
-            || ["testkit", "compliance"].contains(&self.package())
+            || ["testkit", "compliance", "properties"].contains(&self.package())
     }
 }
 

@@ -267,7 +267,8 @@ fn strip_root<'a>(path: &'a str, root: &str) -> Option<&'a str> {
     let root = root.trim_end_matches('/');
     let rest = path.strip_prefix(root)?;
     match rest.strip_prefix('/') {
-        Some(below) => Some(below),
+        // What is joined to a directory must not start over at the root: `//a` is `/a`.
+        Some(below) => Some(below.trim_start_matches('/')),
         None if rest.is_empty() => Some(""),
         None => None,
     }

@@ -1,7 +1,7 @@
 //! Policy to instructions, by libseccomp.
 //!
 //! The only file that uses libseccomp. It resolves names, covers all architectures the host runs, and arranges the tests;
-//! nothing is loaded here.
+//! nothing is loaded here. Calls with several conditional rules get instructions of their own (`chain`).
 
 use libseccomp::error::{SeccompErrno, SeccompError};
 use libseccomp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
@@ -9,9 +9,13 @@ use lxc_sys::cred::SockFilter;
 use rustix::fs::{MemfdFlags, SeekFrom};
 
 use super::Program;
+use super::chain::{self, Chain, Link};
 use super::policy::{
     Action, ArgTest, Call, Comparison, Policy, PolicyVersion, Rule, Section, SectionArch, Wrong,
 };
+
+/// `BPF_MAXINSNS`.
+const MOST_INSTRUCTIONS: usize = 4096;
 
 /// `MNT_FORCE` of umount2(2).
 const MNT_FORCE: u64 = 1;
@@ -31,6 +35,7 @@ pub(super) fn compile(policy: &Policy) -> Result<Program, Wrong> {
     }
     let mut warnings = policy.warnings.clone();
     let mut notify = policy.default == Action::Notify;
+    let mut rules: Vec<(&Rule, ScmpSyscall)> = Vec::new();
     for rule in &policy.rules {
         if let Section::Arch(arch) = rule.section
             && !runs(native, arch)
@@ -38,7 +43,7 @@ pub(super) fn compile(policy: &Policy) -> Result<Program, Wrong> {
             continue;
         }
         match resolve(&rule.call) {
-            Some(call) => add(&mut context, policy, rule, call)?,
+            Some(call) => rules.push((rule, call)),
             None => {
                 if let Call::Name(name) = &rule.call {
                     warnings.push(format!("line {}: the system call {name} is unknown here", rule.line));
@@ -46,10 +51,115 @@ pub(super) fn compile(policy: &Policy) -> Result<Program, Wrong> {
                 continue;
             }
         }
+        check(policy, rule)?;
         notify |= rule.action == Action::Notify;
     }
-    let filter = export(&context)?;
+    let mut chains = Vec::new();
+    for (index, (rule, call)) in rules.iter().enumerate() {
+        let same: Vec<&Rule> =
+            rules.iter().filter(|(_, other)| other == call).map(|(other, _)| *other).collect();
+        let conditional = same.iter().filter(|other| !tests(other).is_empty()).count();
+        let chained = if conditional > 1 { chains_of(native, &rule.call, &same)? } else { None };
+        match chained {
+            None => add(&mut context, rule, *call)?,
+            // All rules of the call are in it.
+            Some(found) if rules.iter().position(|(_, other)| other == call) == Some(index) => {
+                chains.extend(found);
+            }
+            Some(_) => {}
+        }
+    }
+    let mut filter = chain::instructions(&chains, policy.default);
+    filter.extend(export(&context)?);
+    if filter.len() > MOST_INSTRUCTIONS {
+        let what = format!(
+            "the policy needs {} instructions, and the kernel takes {MOST_INSTRUCTIONS}",
+            filter.len()
+        );
+        return Err(Wrong { line: 0, what });
+    }
     Ok(Program { filter, notify, warnings })
+}
+
+/// Refuses what libseccomp would refuse, with more words.
+fn check(policy: &Policy, rule: &Rule) -> Result<(), Wrong> {
+    if rule.action == policy.default {
+        let what = "the rule's action is the policy's default, so the rule says nothing";
+        return Err(Wrong { line: rule.line, what: what.to_owned() });
+    }
+    Ok(())
+}
+
+/// The rules of one call as chains, one an architecture. `None` when libseccomp has to do it: on 32-bit x86, calls that
+/// are also reached through socketcall(2) or ipc(2), whose numbers only it knows.
+fn chains_of(native: ScmpArch, call: &Call, rules: &[&Rule]) -> Result<Option<Vec<Chain>>, Wrong> {
+    let name = match call {
+        Call::Name(name) => name.as_str(),
+        Call::ForcedUmount => "umount2",
+        Call::Number(_) => return Ok(None),
+    };
+    let links: Vec<Link> =
+        rules.iter().map(|rule| Link { tests: tests(rule), action: rule.action }).collect();
+    let mut chains = Vec::new();
+    for arch in std::iter::once(native).chain(compat(native).iter().copied()) {
+        let Some((token, wide)) = token(arch) else { return Ok(None) };
+        let Ok(call) = ScmpSyscall::from_name_by_arch(name, arch) else { continue };
+        if call.is_error() {
+            continue;
+        }
+        match u32::try_from(i32::from(call)) {
+            Ok(number) => chains.push(Chain { arch: token, wide, number, links: links.clone() }),
+            // Not a call of this architecture, or one of many names.
+            Err(_) if arch != ScmpArch::X86 || !is_multiplexed(call) => {}
+            Err(_) => {
+                let long = rules.iter().filter(|rule| tests(rule).len() > 1).count();
+                return match rules.last() {
+                    Some(last) if long > 1 => Err(Wrong {
+                        line: last.line,
+                        what: format!(
+                            "more than one rule for {name} has conditions on several arguments, which libseccomp \
+                             cannot merge"
+                        ),
+                    }),
+                    _ => Ok(None),
+                };
+            }
+        }
+    }
+    Ok(Some(chains))
+}
+
+/// Pseudo numbers of libseccomp for what socketcall(2) (-100 to -120) and ipc(2) (-200 to -224) bundle.
+fn is_multiplexed(call: ScmpSyscall) -> bool {
+    matches!(i32::from(call), -120..=-100 | -224..=-200)
+}
+
+/// `AUDIT_ARCH_…` of linux/audit.h, and whether registers have 64 bits.
+fn token(arch: ScmpArch) -> Option<(u32, bool)> {
+    Some(match arch {
+        ScmpArch::X8664 | ScmpArch::X32 => (0xc000_003e, true),
+        ScmpArch::X86 => (0x4000_0003, false),
+        ScmpArch::Aarch64 => (0xc000_00b7, true),
+        ScmpArch::Arm => (0x4000_0028, false),
+        ScmpArch::Ppc64Le => (0xc000_0015, true),
+        ScmpArch::S390X => (0x8000_0016, true),
+        ScmpArch::S390 => (0x16, false),
+        _ => return None,
+    })
+}
+
+/// The conditions of a rule.
+fn tests(rule: &Rule) -> Vec<ArgTest> {
+    match rule.call {
+        Call::ForcedUmount => {
+            vec![ArgTest {
+                index: 1,
+                comparison: Comparison::MaskedEqual { mask: MNT_FORCE },
+                value: MNT_FORCE,
+            }]
+        }
+        _ => rule.args.clone(),
+    }
 }
 
 fn resolve(call: &Call) -> Option<ScmpSyscall> {
@@ -60,20 +170,8 @@ fn resolve(call: &Call) -> Option<ScmpSyscall> {
     }
 }
 
-fn add(
-    context: &mut ScmpFilterContext,
-    policy: &Policy,
-    rule: &Rule,
-    call: ScmpSyscall,
-) -> Result<(), Wrong> {
-    if rule.action == policy.default {
-        let what = "the rule's action is the policy's default, so the rule says nothing";
-        return Err(Wrong { line: rule.line, what: what.to_owned() });
-    }
-    let tests: Vec<ScmpArgCompare> = match rule.call {
-        Call::ForcedUmount => vec![ScmpArgCompare::new(1, ScmpCompareOp::MaskedEqual(MNT_FORCE), MNT_FORCE)],
-        _ => rule.args.iter().map(scmp_test).collect(),
-    };
+fn add(context: &mut ScmpFilterContext, rule: &Rule, call: ScmpSyscall) -> Result<(), Wrong> {
+    let tests: Vec<ScmpArgCompare> = tests(rule).iter().map(scmp_test).collect();
     match context.add_rule_conditional(scmp_action(rule.action), call, &tests) {
         Ok(_) => Ok(()),
         // COMPAT: of two rules for the same call and arguments the first one holds.
@@ -89,6 +187,9 @@ fn failed(line: u32, error: &SeccompError) -> Wrong {
 fn scmp_action(action: Action) -> ScmpAction {
     match action {
         Action::Kill => ScmpAction::KillThread,
+        Action::KillProcess => ScmpAction::KillProcess,
+        Action::Log => ScmpAction::Log,
+        Action::Trace(message) => ScmpAction::Trace(message),
         Action::Allow => ScmpAction::Allow,
         Action::Trap => ScmpAction::Trap,
         Action::Errno(errno) => ScmpAction::Errno(i32::from(errno)),

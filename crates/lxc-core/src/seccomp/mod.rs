@@ -3,6 +3,7 @@
 //! `compile` reads a policy file and returns what seccomp(2) takes. Not here: installing it (`lxc_sys::cred`, by the
 //! child), answering notifications.
 
+mod chain;
 mod compile;
 pub mod notify;
 pub mod policy;
@@ -13,7 +14,7 @@ use lxc_conf::model::{Origin, Settings};
 use lxc_sys::cred::SockFilter;
 
 use crate::error::{Error, ErrorKind, Result, ResultExt};
-use policy::Policy;
+use policy::{Policy, Wrong};
 
 /// A finished filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +48,13 @@ fn is_filtered(status: &str) -> bool {
         .is_some_and(|mode| !matches!(mode.trim(), "" | "0"))
 }
 
+/// Compiles the text of a policy for this host.
+///
+/// - Errors: the line to blame and what is wrong with it.
+pub fn compile_text(text: &str) -> std::result::Result<Program, Wrong> {
+    Policy::parse(text).and_then(|policy| compile::compile(&policy))
+}
+
 /// Compiles the policy file at `path` for this host.
 ///
 /// - Shape: `None` when a filter is already in force here and `lxc.seccomp.allow_nesting` is off.
@@ -67,12 +75,10 @@ pub fn compile(path: &Path, settings: &Settings, facts: SeccompFacts) -> Result<
         error.at(&origin).cure("correct lxc.seccomp.profile, or clear it to run without a filter")
     })?;
     let file: std::sync::Arc<str> = path.to_string_lossy().into();
-    let program = Policy::parse(&String::from_utf8_lossy(&text))
-        .and_then(|policy| compile::compile(&policy))
-        .map_err(|wrong| {
-            let origin = Origin { file: Some(file), line: wrong.line };
-            Error::new(ErrorKind::Config, format!("seccomp policy {origin}: {}", wrong.what)).at(&origin)
-        })?;
+    let program = compile_text(&String::from_utf8_lossy(&text)).map_err(|wrong| {
+        let origin = Origin { file: Some(file), line: wrong.line };
+        Error::new(ErrorKind::Config, format!("seccomp policy {origin}: {}", wrong.what)).at(&origin)
+    })?;
     for warning in &program.warnings {
         tracing::warn!("seccomp policy {}: {warning}", path.display());
     }

@@ -15,13 +15,19 @@ pub struct Wrong {
 pub enum Action {
     /// SIGSYS that cannot be caught, for the thread.
     Kill,
+    /// The same for the whole process. Ours alone, as are `Log` and `Trace`.
+    KillProcess,
     Allow,
+    /// Allowed, and written to the kernel's log.
+    Log,
     /// SIGSYS that can be caught.
     Trap,
     /// Fails with this number, 0 to 4095.
     Errno(u16),
     /// Asks the supervisor.
     Notify,
+    /// Asks a tracer, who gets this number; ENOSYS without one.
+    Trace(u16),
 }
 
 /// How an argument is compared.
@@ -286,18 +292,26 @@ fn action(text: &str) -> Result<(Action, &str), String> {
     let rest = rest.trim_start();
     let plain = match word {
         "kill" => Action::Kill,
+        "kill_process" => Action::KillProcess,
+        "log" => Action::Log,
         "allow" => Action::Allow,
         "trap" => Action::Trap,
         "notify" => Action::Notify,
-        "errno" => {
+        "errno" | "trace" => {
+            let most = if word == "errno" { MAX_ERRNO } else { u16::MAX };
             let end = rest.find(|c: char| c.is_whitespace() || c == '[').unwrap_or(rest.len());
             let (number, rest) = rest.split_at_checked(end).unwrap_or((rest, ""));
-            let errno = number.parse().ok().filter(|errno| *errno <= MAX_ERRNO);
-            let errno = errno
-                .ok_or_else(|| format!("`{number}` after errno is not a decimal number up to {MAX_ERRNO}"))?;
-            return Ok((Action::Errno(errno), rest.trim_start()));
+            let value = number.parse().ok().filter(|value| *value <= most);
+            let value = value
+                .ok_or_else(|| format!("`{number}` after {word} is not a decimal number up to {most}"))?;
+            let action = if word == "errno" { Action::Errno(value) } else { Action::Trace(value) };
+            return Ok((action, rest.trim_start()));
         }
-        _ => return Err(format!("the action `{word}` is none of kill, errno N, allow, trap, notify")),
+        _ => {
+            return Err(format!(
+                "the action `{word}` is none of kill, kill_process, errno N, allow, trap, notify, log, trace N"
+            ));
+        }
     };
     Ok((plain, rest))
 }

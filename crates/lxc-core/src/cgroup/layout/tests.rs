@@ -144,3 +144,10 @@ fn the_live_host_can_be_surveyed() {
         assert!(hierarchy.base_dir().is_dir(), "{hierarchy:?}");
     }
 }
+
+#[test]
+fn a_cgroup_with_two_slashes_stays_below_its_mount() {
+    let mounts = "30 1 0:27 / /sys/fs/cgroup rw - cgroup2 cgroup rw\n";
+    let layout = Layout::parse(mounts, "0:://etc\n", Base::Own);
+    assert_eq!(layout.hierarchies[0].base_dir(), PathBuf::from("/sys/fs/cgroup/etc"));
+}

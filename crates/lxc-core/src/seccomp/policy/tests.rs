@@ -70,9 +70,23 @@ fn actions() {
     assert_eq!(action("kexec_load trap"), Action::Trap);
     assert_eq!(action("kexec_load notify"), Action::Notify);
     assert_eq!(action("kexec_load allow"), Action::Allow);
+    assert_eq!(action("kexec_load log"), Action::Log);
+    assert_eq!(action("kexec_load kill_process"), Action::KillProcess);
+    assert_eq!(action("kexec_load trace 65535"), Action::Trace(65535));
     assert_eq!(action("kexec_load # errno 1"), Action::Kill);
     assert_eq!(action("kexec_load errno 1 # see [2]"), Action::Errno(1));
-    for bad in ["errno", "errno foo", "errno -1", "errno 4096", "errno 0x10", "log", "bogus", "ALLOW"] {
+    for bad in [
+        "errno",
+        "errno foo",
+        "errno -1",
+        "errno 4096",
+        "errno 0x10",
+        "trace",
+        "trace 65536",
+        "logs",
+        "bogus",
+        "ALLOW",
+    ] {
         assert!(one(&format!("kexec_load {bad}")).is_err(), "{bad}");
     }
 }
@@ -130,7 +144,7 @@ fn heads() {
     assert_eq!(error("3\nallowlist\n").line, 1);
     assert_eq!(error("2\n").line, 2);
     assert_eq!(error("2\nfoo\n").what, "the style is `foo`, not allowlist or denylist");
-    assert_eq!(error("2\nallowlist log\n").line, 2);
+    assert_eq!(error("2\nallowlist logs\n").line, 2);
     assert_eq!(error("2\nallowlist errno\n").line, 2);
 }
 
