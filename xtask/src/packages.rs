@@ -16,6 +16,7 @@ pub const FUZZ: &[&str] = &["g++"];
 pub const DEMO: &[&str] = &["busybox-static"];
 /// To test: the original as the yardstick, and what the tests look with.
 pub const TEST: &[&str] = &[
+    "apparmor",
     "busybox-static",
     "debootstrap",
     "dnsmasq-base",

@@ -79,7 +79,7 @@ pub fn clear_inheritable() -> Result<(), Fault> {
     Ok(())
 }
 
-/// Writes the label for the next exec.
+/// Writes the label: AppArmor's takes effect at once, SELinux's at the next exec.
 pub fn set_label(proc: &ProcFs, label: &LsmLabel<'_>) -> Result<(), Fault> {
     proc.write_at(label.file, label.label).map_err(|errno| Fault::new(Step::LsmLabel, 0, errno))
 }

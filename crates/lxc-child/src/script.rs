@@ -242,7 +242,7 @@ pub enum Console<'a> {
 /// A label for init, written when nothing but exec is left that needs another.
 #[derive(Clone, Copy, Debug)]
 pub struct LsmLabel<'a> {
-    /// Below `/proc`: `self/attr/apparmor/exec`, `self/attr/exec`, …
+    /// Below `/proc`: `thread-self/attr/apparmor/current`, `thread-self/attr/exec`, …
     pub file: &'a CStr,
     pub label: &'a [u8],
 }

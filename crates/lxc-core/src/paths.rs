@@ -70,6 +70,13 @@ pub fn log_dir() -> PathBuf {
     Path::new(LOCALSTATEDIR).join("log/lxc")
 }
 
+/// Compiled AppArmor profiles of containers.
+///
+/// - Source: abi-and-wire.md D1.
+pub fn apparmor_cache() -> PathBuf {
+    Path::new(LOCALSTATEDIR).join("cache/lxc/apparmor")
+}
+
 /// Shared data: `templates/`, `config/`, `hooks/`.
 pub fn data_dir() -> PathBuf {
     Path::new(PREFIX).join("share/lxc")

@@ -15,6 +15,7 @@ use lxc_conf::{Config, Memory};
 use lxc_core::Error;
 use lxc_core::cgroup::layout::{Base, Layout, Version};
 use lxc_core::cgroup::plan::CgroupGlobals;
+use lxc_core::host::apparmor::AppArmor;
 use lxc_core::host::{Host, Lsm};
 use lxc_core::plan::{self, Input, Kind, Mode};
 
@@ -56,6 +57,7 @@ impl World {
                 last_capability: 40,
                 namespaces: Ns::ALL.iter().fold(0, |bits, ns| bits | ns.clone_flag()),
                 lsm: Lsm::None,
+                apparmor: None,
                 terminal: false,
                 rootfs_mount: PathBuf::from("/usr/lib/x86_64-linux-gnu/lxc/rootfs"),
             },
@@ -87,9 +89,34 @@ impl World {
             }
             "lsm" => {
                 self.host.lsm = match value {
-                    "apparmor" => Lsm::AppArmor,
+                    "apparmor" => {
+                        self.host.apparmor = Some(AppArmor {
+                            own_attributes: true,
+                            mounts: true,
+                            stacking: true,
+                            namespaces: true,
+                            loads: true,
+                            parser: Some("/usr/sbin/apparmor_parser".into()),
+                            confined: None,
+                        });
+                        Lsm::AppArmor
+                    }
                     "selinux" => Lsm::SeLinux,
                     other => panic!("{name}.host: lsm {other}"),
+                }
+            }
+            // What this AppArmor lacks, and how the caller is confined.
+            "apparmor" => {
+                let facts = self.host.apparmor.as_mut().unwrap();
+                match value.split_once(' ').unwrap_or((value, "")) {
+                    ("no-attributes", _) => facts.own_attributes = false,
+                    ("no-mounts", _) => facts.mounts = false,
+                    ("no-stacking", _) => facts.stacking = false,
+                    ("no-namespaces", _) => facts.namespaces = false,
+                    ("no-loading", _) => facts.loads = false,
+                    ("no-parser", _) => facts.parser = None,
+                    ("confined", label) => facts.confined = Some(label.to_owned()),
+                    other => panic!("{name}.host: apparmor {other:?}"),
                 }
             }
             "cgroups" => {

@@ -11,6 +11,7 @@ use lxc_sys::cred::Personality;
 use super::facts::{Facts, Label};
 use super::{Elevated, Namespaces, Request, Terminal};
 use crate::host::Lsm;
+use crate::lsm;
 use crate::{Error, ErrorKind, Result};
 
 /// One resource limit to set.
@@ -108,16 +109,13 @@ fn personality(arch: Arch) -> Personality {
 }
 
 fn label(label: &Label) -> (CString, Vec<u8>) {
-    // The label takes effect at exec, so that the steps in between are not confined by it.
-    let file = match label.stacked {
-        true => c"thread-self/attr/apparmor/exec",
-        false => c"thread-self/attr/exec",
-    };
-    let text = match label.lsm {
-        Lsm::AppArmor => [b"exec ".as_slice(), label.text.as_bytes()].concat(),
-        Lsm::SeLinux | Lsm::None => label.text.clone().into_bytes(),
-    };
-    (file.to_owned(), text)
+    match label.lsm {
+        Lsm::AppArmor => {
+            (lsm::apparmor_file(label.stacked).to_owned(), lsm::apparmor_command(&label.text).into_bytes())
+        }
+        // At exec: a change at once needs a permission of its own that policies rarely give.
+        Lsm::SeLinux | Lsm::None => (c"thread-self/attr/exec".to_owned(), label.text.clone().into_bytes()),
+    }
 }
 
 fn limits(settings: &Settings) -> Result<Vec<PlannedLimit>> {
@@ -189,7 +187,7 @@ mod tests {
         assert_eq!(plan.seccomp_profile.as_deref(), Some("/p"));
         assert_eq!(
             plan.label,
-            Some((c"thread-self/attr/apparmor/exec".to_owned(), b"exec lxc-default".to_vec()))
+            Some((c"thread-self/attr/apparmor/current".to_owned(), b"changeprofile lxc-default".to_vec()))
         );
         assert_eq!(plan.cwd.as_deref(), Some(c"/work"));
         assert_eq!((plan.uid, plan.gid, plan.namespace_root), (0, 0, None));

@@ -3,6 +3,8 @@
 //! A plain structure that tests fill by hand: everything a plan depends on besides the configuration. Nothing here
 //! changes anything.
 
+pub mod apparmor;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -18,6 +20,8 @@ pub struct Host {
     /// Namespaces this kernel has, as `CLONE_NEW*` bits.
     pub namespaces: u64,
     pub lsm: Lsm,
+    /// What AppArmor can do here, where it is the module in force.
+    pub apparmor: Option<apparmor::AppArmor>,
     /// One of the caller's standard streams is a terminal.
     pub terminal: bool,
     /// `LXC_ROOTFS_MOUNT` of the build.
@@ -47,12 +51,14 @@ impl Lsm {
 pub fn survey() -> Result<Host> {
     let last = std::fs::read_to_string("/proc/sys/kernel/cap_last_cap")
         .what(|| "read /proc/sys/kernel/cap_last_cap")?;
+    let lsm = lsm();
     Ok(Host {
         euid: rustix::process::geteuid().as_raw(),
         egid: rustix::process::getegid().as_raw(),
         last_capability: last.trim().parse().unwrap_or(40),
         namespaces: namespaces(),
-        lsm: lsm(),
+        apparmor: (lsm == Lsm::AppArmor).then(apparmor::survey),
+        lsm,
         terminal: [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()]
             .into_iter()
             .any(rustix::termios::isatty),

@@ -5,6 +5,7 @@ use std::fmt;
 use lxc_conf::model::{HookKind, IdKind, Ns, Origin};
 
 use super::{ConsolePlan, Kind, Mode, StartPlan};
+use crate::lsm::apparmor::Policy;
 
 impl fmt::Display for StartPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -183,8 +184,28 @@ impl StartPlan {
                 .collect();
             list.line(format_args!("drop capabilities {}", numbers.join(" ")), None)?;
         }
-        if let Some(label) = &self.lsm {
-            list.line(format_args!("label {:?} through /proc/{}", label.label, label.file), None)?;
+        match &self.lsm.apparmor {
+            Some(Policy::Generated(profile)) => {
+                let namespace = profile.namespace.as_deref().unwrap_or("none");
+                list.line(
+                    format_args!(
+                        "AppArmor profile {:?} of {} lines, namespace {namespace:?}, source {}/{}",
+                        profile.name,
+                        profile.text.text.lines().count(),
+                        profile.dir.display(),
+                        profile.file
+                    ),
+                    Some(&profile.origin),
+                )?;
+            }
+            Some(Policy::Named { profile, origin }) => {
+                list.line(format_args!("AppArmor profile {profile:?} must be loaded"), Some(origin))?;
+            }
+            None => {}
+        }
+        if let Some(label) = &self.lsm.label {
+            let file = label.file.to_string_lossy();
+            list.line(format_args!("label {:?} through /proc/{file}", label.label), None)?;
         }
         if self.no_new_privs {
             list.line(format_args!("no new privileges"), None)?;

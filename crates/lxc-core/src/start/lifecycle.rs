@@ -26,6 +26,7 @@ use crate::cgroup::tree::{Spawned, Tree};
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::hooks::{self, Environment};
 use crate::idmap;
+use crate::lsm::apparmor::load::{self, Loaded};
 use crate::monitor::{self, Outcome, Running};
 use crate::net::{self, Links};
 use crate::plan::script::ChildHooks;
@@ -41,6 +42,8 @@ struct Live {
     links: Option<Links>,
     /// Namespaces of the container, kept open so that they outlive its processes.
     namespaces: Vec<(Ns, OwnedFd)>,
+    /// The generated AppArmor profile in the kernel.
+    profile: Option<Loaded>,
     /// Held, not used: the pin of the root file system.
     pin: Option<OwnedFd>,
 }
@@ -186,6 +189,9 @@ impl Monitor {
         // ORDER: before the clone, or a very early SIGCHLD is lost.
         let (old_mask, signals) = block_signals()?;
         self.old_mask = old_mask;
+        if let Some(policy) = &plan.lsm.apparmor {
+            live.profile = load::ensure(policy)?;
+        }
         let tree = live.cgroups.as_mut().ok_or_else(lost)?;
         let child_hooks = ChildHooks::build(plan)?;
         let joins = open_joins(&self.prepared)?;
@@ -312,6 +318,10 @@ impl Monitor {
             }
             remove_guests(&tree, &plan.idmap);
             log_all(tree.destroy());
+        }
+        // ORDER: when no process is left; the kernel makes those of a removed profile unconfined.
+        if let Some(profile) = live.profile.take() {
+            log_all(profile.remove());
         }
         drop(live.pin.take());
         if ending == Ending::Stop {

@@ -84,9 +84,11 @@ pub(super) fn error(plan: &StartPlan, fault: Fault) -> Error {
             kernel(fault, format!("set the host name {name}"))
         }
         Step::LsmLabel => {
-            let label = plan.lsm.as_ref().map(|label| label.label.clone()).unwrap_or_default();
-            kernel(fault, format!("set the security label {label:?}"))
-                .cure("is the profile loaded? (apparmor_parser -r, aa-status)")
+            let label = plan.lsm.label.as_ref().map(|label| label.label.clone()).unwrap_or_default();
+            kernel(fault, format!("set the security label {label:?}")).cure(
+                "it must be known to the kernel (AppArmor: aa-status; SELinux: seinfo), and the starter's own label must \
+                 allow the change",
+            )
         }
         Step::Tty => kernel(fault, format!("make tty {}", fault.item)),
         Step::Capabilities => kernel(fault, format!("drop capability number {}", fault.item)),

@@ -91,7 +91,7 @@ pub(super) fn spawn(
         keyring_label: plan
             .keyring_label
             .as_ref()
-            .map(|label| LsmLabel { file: label_file(label.file), label: label.label.as_bytes() }),
+            .map(|label| LsmLabel { file: label.file, label: label.label.as_bytes() }),
         dev: Dev {
             tmpfs_size: plan.dev.tmpfs_size.as_deref(),
             nodes: &nodes,
@@ -111,8 +111,9 @@ pub(super) fn spawn(
         drop_capabilities: plan.drop_capabilities,
         lsm: plan
             .lsm
+            .label
             .as_ref()
-            .map(|label| LsmLabel { file: label_file(label.file), label: label.label.as_bytes() }),
+            .map(|label| LsmLabel { file: label.file, label: label.label.as_bytes() }),
         no_new_privs: plan.no_new_privs,
         seccomp: armed
             .seccomp
@@ -167,12 +168,4 @@ fn await_birth(plan: &StartPlan, socket: &OwnedFd) -> Result<Child> {
 
 fn lend(images: &[Image]) -> Vec<Hook<'_>> {
     images.iter().map(|image| Hook { image }).collect()
-}
-
-fn label_file(file: &'static str) -> &'static std::ffi::CStr {
-    match file {
-        "thread-self/attr/exec" => c"thread-self/attr/exec",
-        "thread-self/attr/keycreate" => c"thread-self/attr/keycreate",
-        _ => c"self/attr/exec",
-    }
 }
