@@ -66,11 +66,12 @@ fn load(generated: &Generated) -> Result<Loaded> {
         }
         loaded.namespace = Some(dir);
     }
-    compile(generated).inspect_err(|_| {
-        loaded.remove_namespace().into_iter().for_each(|error| {
-            tracing::warn!("{error}");
-        })
-    })?;
+    if let Err(error) = compile(generated) {
+        if let Some(second) = loaded.remove_namespace() {
+            tracing::warn!("{second}");
+        }
+        return Err(error);
+    }
     tracing::debug!("loaded AppArmor profile {}", generated.name);
     Ok(loaded)
 }
