@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use crate::{install, sh, stage};
 
 /// The test programs, in the order they are run.
-pub const PROGRAMS: &[&str] = &["vm", "live"];
+pub const PROGRAMS: &[&str] = &["vm", "live", "attacks"];
 
 /// Inside: takes over what is in the shared directory now.
 pub const INSTALL: &str =

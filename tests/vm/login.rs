@@ -1,0 +1,97 @@
+//! The machine's own user `tester`: his session by pam_systemd, his systemd, and containers of his with control groups
+//! that systemd delegates.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+
+use testkit::{Guest, Run, cases};
+
+use super::{cgroup, number, read};
+
+/// The words that run a program in a session of his.
+fn session(how: &str) -> Vec<OsString> {
+    ["su", "-l", "-c", how, "--", "tester", "sh"].map(OsString::from).to_vec()
+}
+
+/// As it stands in his session.
+fn plain() -> Vec<OsString> {
+    session("exec \"$@\"")
+}
+
+/// In a scope of its own with a delegated control group.
+fn scope() -> Vec<OsString> {
+    session("exec systemd-run --user --scope --quiet -p Delegate=yes -- \"$@\"")
+}
+
+/// A container of his.
+fn guest(prefix: Vec<OsString>, conf: &str) -> Guest {
+    let map = "lxc.idmap = u 0 100000 65536\nlxc.idmap = g 0 100000 65536";
+    let guest = Guest::build("login").under(prefix).conf(map).conf(conf).make();
+    give(&guest);
+    guest
+}
+
+/// The directory is his, the root file system belongs to the container's root.
+fn give(guest: &Guest) {
+    let chown = |who: &str, options: &[&str], paths: &[&Path]| {
+        Run::new("chown").args(options).arg(who).args(paths).done().ok();
+    };
+    chown("tester:tester", &[], &[guest.lxcpath(), &guest.dir(), &guest.config()]);
+    chown("100000:100000", &["-R", "-h"], &[&guest.rootfs()]);
+}
+
+fn of(pid: u32, file: &str) -> String {
+    fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap()
+}
+
+/// It runs, it is his, and a limit of it bites.
+fn sound(guest: &Guest) {
+    let status = of(guest.pid(), "status");
+    assert!(status.contains("Uid:\t100000\t100000\t100000\t100000"), "{status}");
+    assert!(of(guest.monitor(), "status").contains("Uid:\t1000\t1000\t1000\t1000"));
+    let dir = cgroup(guest);
+    assert!(dir.starts_with("/sys/fs/cgroup/user.slice/user-1000.slice"), "{}", dir.display());
+    assert!(dir.to_string_lossy().contains(guest.name()), "{}", dir.display());
+    assert_eq!(read(guest, "memory.max"), "25165824\n");
+    let done = guest.attach(["dd", "if=/dev/zero", "of=/dev/null", "bs=64M", "count=1"]);
+    assert_eq!(done.code, 137, "{done}");
+    assert!(number(guest, "memory.events", "oom_kill") >= 1);
+    // Delegated to the container as well: its root may make groups of its own.
+    assert_eq!(guest.sh("mount -t tmpfs none /mnt && echo mounted"), "mounted\n");
+}
+
+const LIMIT: &str = "lxc.cgroup2.memory.max = 24M\nlxc.cgroup2.memory.swap.max = 0";
+
+cases! {
+    fn a_session_is_what_pam_makes() {
+        super::inside();
+        let done = Run::under(&plain(), "sh").args(["-c", "id -un; echo $XDG_RUNTIME_DIR; cat /proc/self/cgroup"]).done();
+        let text = done.exits(0).ok();
+        assert!(text.starts_with("tester\n/run/user/1000\n0::/user.slice/user-1000.slice/session-"), "{text}");
+    }
+
+    fn in_a_delegated_scope() {
+        super::inside();
+        let guest = guest(scope(), LIMIT);
+        guest.start();
+        sound(&guest);
+        guest.tool("lxc-freeze").done().exits(0).silent().ok();
+        assert_eq!(guest.state(), "FROZEN");
+        guest.tool("lxc-unfreeze").done().exits(0).silent().ok();
+        guest.tool("lxc-stop").args(["-t", "20"]).done().exits(0).ok();
+        guest.await_gone();
+        guest.assert_nothing_left();
+    }
+
+    fn another_user_does_not_reach_it() {
+        super::inside();
+        let guest = guest(scope(), "");
+        guest.start();
+        let other = ["su", "-l", "-c", "exec \"$@\"", "--", "other", "sh"].map(OsString::from);
+        let tool = |name: &str| Run::under(&other, guest.subject().tool(name)).arg("-P").arg(guest.lxcpath()).args(["-n", guest.name()]);
+        assert_ne!(tool("lxc-stop").arg("-k").done().code, 0);
+        assert_ne!(tool("lxc-attach").args(["--", "true"]).done().code, 0);
+        assert_eq!(guest.state(), "RUNNING");
+    }
+}
