@@ -152,3 +152,38 @@ cases! {
         guest.assert_nothing_left();
     }
 }
+
+/// Root in a cgroup of its own, as under a unit with `Delegate=yes`: containers go below it only when told so.
+fn relative(cgroups: Cgroups) {
+    let place = Ordinary::new(cgroups);
+    let guest =
+        Guest::build("relative").under(place.service_prefix()).conf("lxc.cgroup.relative = 1").start();
+    let text = fs::read_to_string(format!("/proc/{}/cgroup", guest.pid())).unwrap();
+    let payload = format!("/{}/lxc.payload.{}", place.cgroup(), guest.name());
+    let lines: Vec<&str> =
+        text.lines().filter(|line| line.starts_with("0::") || cgroups == Cgroups::Machine).collect();
+    for line in &lines {
+        assert!(line.ends_with(&format!(":{payload}")), "{line} is not {payload}\n{text}");
+    }
+    assert!(!lines.is_empty());
+    assert_eq!(guest.sh("echo in"), "in\n");
+    guest.kill();
+    guest.assert_nothing_left();
+    // Without it the same starter's containers are beside the service, not in it.
+    let config = fs::read_to_string(guest.config()).unwrap().replace("lxc.cgroup.relative = 1", "");
+    fs::write(guest.config(), config).unwrap();
+    guest.start();
+    let text = fs::read_to_string(format!("/proc/{}/cgroup", guest.pid())).unwrap();
+    assert!(!text.contains(&payload), "{text}");
+    guest.kill();
+}
+
+cases! {
+    fn cgroups_below_the_starters_own() {
+        relative(Cgroups::Machine);
+    }
+
+    fn cgroups_below_the_starters_own_on_pure_cgroup2() {
+        relative(Cgroups::Pure);
+    }
+}

@@ -282,3 +282,101 @@ fn systemd_scope(guest: &Guest) -> String {
     assert_eq!(data.pop(), Some(0), "it ends in a NUL");
     String::from_utf8(data).unwrap()
 }
+
+/// Moves what a container's configuration calls its root file system to `place`, a directory of the user nobody else may
+/// enter.
+fn hide_rootfs(user: &Ordinary, guest: &Guest) {
+    let place = user.home().join("private/deep");
+    fs::create_dir_all(&place).unwrap();
+    user.root_sh(&format!("mv {} {}/rootfs", guest.rootfs().display(), place.display()));
+    for dir in [user.home().join("private"), place.clone()] {
+        user.root_sh(&format!("chown {UID}:{UID} {0}; chmod 700 {0}", dir.display()));
+    }
+    let text = fs::read_to_string(guest.config()).unwrap();
+    let text = text.replace(guest.rootfs().to_str().unwrap(), place.join("rootfs").to_str().unwrap());
+    fs::write(guest.config(), text).unwrap();
+}
+
+cases! {
+    fn a_rootfs_in_a_private_home_is_reached_with_the_users_own_rights() {
+        let user = Ordinary::new(Cgroups::Machine);
+        let guest = user.guest("unpriv").make();
+        user.give(&guest);
+        hide_rootfs(&user, &guest);
+        guest.start();
+        assert_eq!(guest.sh("ls -d /bin /sbin/init"), "/bin\n/sbin/init\n");
+        guest.kill();
+    }
+
+    fn binds_from_a_private_home_as_well() {
+        let user = Ordinary::new(Cgroups::Machine);
+        let data = user.home().join("secret");
+        let line = format!("lxc.mount.entry = {}/data mnt none bind 0 0", data.display());
+        let guest = user.guest("unpriv").conf(&line).make();
+        user.give(&guest);
+        user.root_sh(&format!("mkdir -p {0}/data; echo here > {0}/data/file; chown -R {UID}:{UID} {0}; chmod 700 {0}", data.display()));
+        guest.start();
+        assert_eq!(guest.sh("cat /mnt/file"), "here\n");
+        guest.kill();
+    }
+}
+
+cases! {
+    fn an_overlay_of_an_ordinary_user() {
+        let user = Ordinary::new(Cgroups::Machine);
+        let guest = user.guest("unpriv").make();
+        user.give(&guest);
+        let dir = guest.dir();
+        let overlay = format!("overlay:{0}/rootfs:{0}/delta/upper", dir.display());
+        // As lxc-create leaves them: the upper directory is the container root's, what it is in is the user's.
+        let delta = format!("{0}/delta; chown {UID}:{UID} {0}/delta; chown {FIRST}:{UID} {0}/delta/upper", dir.display());
+        user.root_sh(&format!("mkdir -p {0}/delta/upper {delta}", dir.display()));
+        let text = fs::read_to_string(guest.config()).unwrap();
+        fs::write(guest.config(), text.replace(&format!("dir:{}", guest.rootfs().display()), &overlay)).unwrap();
+        guest.start();
+        guest.sh("echo new > /etc/new; rm /etc/hosts; mkdir /mnt/d; rm -r /home; mkdir /home");
+        assert!(!guest.rootfs().join("etc/new").exists());
+        assert!(dir.join("delta/upper/etc/new").exists());
+        guest.kill();
+        guest.start();
+        assert_eq!(guest.sh("cat /etc/new; ls /etc/hosts 2>&1; ls /home"), "new\nls: /etc/hosts: No such file or directory\n");
+        guest.kill();
+    }
+
+    fn all_directories_in_the_way_of_an_overlay_are_named() {
+        let user = Ordinary::new(Cgroups::Machine);
+        let guest = user.guest("unpriv").make();
+        user.give(&guest);
+        let place = user.home().join("closed/off");
+        let (dir, closed) = (place.display(), user.home().join("closed"));
+        user.root_sh(&format!(
+            "mkdir -p {dir}/upper; chown -R {UID}:{UID} {0}; chown {FIRST}:{UID} {dir}/upper; chmod 700 {0} {dir}",
+            closed.display()
+        ));
+        let text = fs::read_to_string(guest.config()).unwrap();
+        let overlay = format!("overlay:{}:{dir}/upper", guest.rootfs().display());
+        fs::write(guest.config(), text.replace(&format!("dir:{}", guest.rootfs().display()), &overlay)).unwrap();
+        let both = format!("{}, {dir}", closed.display());
+        let cure = format!("setfacl -m u:{FIRST}:x {} {dir}", closed.display());
+        let place = line_of(&guest, "lxc.rootfs.path");
+        explained(&guest, &[&format!("(uid {FIRST} of the host) may not enter {both}"), &cure, &place]);
+        // The cure cures; setfacl need not be installed, so its other half.
+        user.root_sh(&format!("chmod o+x {} {dir}", closed.display()));
+        guest.start();
+        guest.sh("echo x > /etc/new");
+        guest.kill();
+    }
+
+    fn a_container_is_created_in_a_private_home() {
+        let user = Ordinary::new(Cgroups::Machine);
+        user.root_sh(&format!("chmod 700 {}", user.home().display()));
+        let guest = user.bare_guest("unpriv").without_rootfs().make();
+        fs::remove_dir_all(guest.lxcpath()).unwrap();
+        let run = |tool: &str| guest.bare_tool(tool).args(["-n", guest.name()]);
+        run("lxc-create").args(["-t", "busybox"]).done().exits(0).ok();
+        run("lxc-start").arg("-d").done().exits(0).ok();
+        run("lxc-stop").arg("-k").done().exits(0).ok();
+        run("lxc-wait").args(["-s", "STOPPED", "-t", "10"]).done().exits(0).ok();
+        run("lxc-destroy").done().exits(0).ok();
+    }
+}

@@ -153,8 +153,17 @@ impl Ordinary {
 
     /// The words that run a program as the user, in his cgroups.
     pub fn prefix(&self) -> Vec<OsString> {
+        self.enter(UID)
+    }
+
+    /// The words that run a program as root in the user's cgroups, as a system service has one.
+    pub fn service_prefix(&self) -> Vec<OsString> {
+        self.enter(0)
+    }
+
+    fn enter(&self, uid: u32) -> Vec<OsString> {
         let mut words = self.root_prefix();
-        words.extend(["sh", "-c", ENTER, "sh", &self.key, &UID.to_string()].map(OsString::from));
+        words.extend(["sh", "-c", ENTER, "sh", &self.key, &uid.to_string()].map(OsString::from));
         words.push(self.scratch.clone().into());
         words
     }

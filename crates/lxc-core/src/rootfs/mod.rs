@@ -156,6 +156,11 @@ pub fn plan(
                 data.push(',');
                 data.push_str(option);
             }
+            // Root of a user namespace has no trusted.* attributes: without this, directories could not be replaced. Such
+            // a root may mount overlays from the kernel on that has the option (Linux 5.11).
+            if !settings.idmap.is_empty() && !extra.iter().any(|option| option.ends_with("userxattr")) {
+                data.push_str(",userxattr");
+            }
             Ok(RootfsPlan::Overlay {
                 data: cstring(data.as_str())?,
                 mount: cstring(mount.as_str())?,

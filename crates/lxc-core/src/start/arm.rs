@@ -69,6 +69,7 @@ pub(super) struct Armed {
 /// - Context: monitor, after the pre-start hooks.
 pub(super) fn arm(prepared: &Prepared, joins: Vec<(OwnedFd, Ns)>, hooks_in_child: bool) -> Result<Armed> {
     let plan = &prepared.plan;
+    make_work_dir(plan)?;
     let sync = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
         .what(|| "make a socket pair for the container's init")?;
     let proc = ProcFs::open()
@@ -173,7 +174,7 @@ fn open_host_pty(plan: &StartPlan) -> Result<HostPty> {
     unlockpt(&ptx).what(|| "unlock the console's pty")?;
     let pts = ioctl_tiocgptpeer(&ptx, flags).what(|| "open the console's pty")?;
     if !plan.idmap.is_empty() {
-        give_pty(&pts, plan)?;
+        give(&pts, plan).what(|| "give the console's pty to the container's root")?;
     }
     let mount = match lxc_child::mounts::clone_tree(pts.as_fd(), false) {
         Ok(mount) => PtyMount::Cloned(mount),
@@ -187,23 +188,47 @@ fn open_host_pty(plan: &StartPlan) -> Result<HostPty> {
     Ok(HostPty { ptx, pts, mount })
 }
 
-/// Makes the container's root the owner of the console's pty.
-fn give_pty(pts: &OwnedFd, plan: &StartPlan) -> Result<()> {
+/// Makes the container's root the owner of an open file.
+fn give(file: &OwnedFd, plan: &StartPlan) -> Result<()> {
     const CAP_CHOWN: u64 = 1;
-    // Where 0 is not mapped, it is who init runs as.
-    let root = plan.become_root.map_or(0, |(uid, _)| uid);
-    let Some(host) = idmap::host_id(&plan.idmap, IdKind::User, root) else { return Ok(()) };
-    let give = |pts: &OwnedFd, uid| rustix::fs::fchown(pts, Some(rustix::fs::Uid::from_raw(uid)), None);
+    let Some(host) = idmap::host_id(&plan.idmap, IdKind::User, 0) else { return Ok(()) };
+    let give = |file: &OwnedFd, uid| rustix::fs::fchown(file, Some(rustix::fs::Uid::from_raw(uid)), None);
     let able = cred::capabilities().what(|| "read capabilities")?.effective & CAP_CHOWN != 0;
     let refused = if able {
-        give(pts, host).err()
+        give(file, host).err()
     } else {
-        let inside = |(pts, uid): &(&OwnedFd, u32)| {
-            rustix::fs::fchown(pts, Some(rustix::fs::Uid::from_raw(*uid)), None).map_err(|errno| (0, errno))
+        let inside = |file: &OwnedFd| {
+            rustix::fs::fchown(file, Some(rustix::fs::Uid::ROOT), None).map_err(|errno| (0, errno))
         };
-        idmap::inside::run(&plan.idmap, inside, &(pts, root))?.map(|(_, errno)| errno)
+        idmap::inside::run(&plan.idmap, inside, file)?.map(|(_, errno)| errno)
     };
-    refused.map_or(Ok(()), Err).what(|| "give the console's pty to the container's root")
+    refused.map_or(Ok(()), |errno| Err(Error::kernel(errno, "chown")))
+}
+
+/// Makes the work directory of an overlay when it is missing, as the original does, and gives it to who will write there:
+/// an overlay whose work directory refuses its mounter becomes read-only without a word.
+fn make_work_dir(plan: &StartPlan) -> Result<()> {
+    let RootfsPlan::Overlay { work, .. } = &plan.rootfs else { return Ok(()) };
+    let what = || format!("make the work directory {work} of the overlay");
+    match rustix::fs::mkdir(work, Mode::from_raw_mode(0o755)) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(errno).what(what),
+    }
+    // Mapped layers show the starter's own directory as the container root's.
+    if plan.idmap.is_empty() || plan.rootfs.idmap().is_some() {
+        return Ok(());
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let dir = match openat(CWD, work, flags, Mode::empty()) {
+        // Not ours to look into, so it has been given already.
+        Err(Errno::ACCESS) => return Ok(()),
+        opened => opened.what(what)?,
+    };
+    let owner = rustix::fs::fstat(&dir).what(what)?.st_uid;
+    match idmap::host_id(&plan.idmap, IdKind::User, 0) {
+        Some(root) if root != owner => give(&dir, plan).what(what),
+        _ => Ok(()),
+    }
 }
 
 impl Armed {

@@ -9,6 +9,7 @@ mod favours;
 mod handshake;
 mod lifecycle;
 mod preflight;
+mod reach;
 mod report;
 mod scripts;
 mod spawn;

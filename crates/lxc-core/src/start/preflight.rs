@@ -10,6 +10,7 @@ use lxc_sys::tree::{self, Resolve};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
+use super::reach;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::net;
 use crate::plan::StartPlan;
@@ -44,7 +45,8 @@ pub(super) fn check(plan: &StartPlan, settings: &Settings) -> Result<()> {
                 open_dir(Path::new(dir), "the lower directory").map_err(|error| error.at(&origin))?;
             }
             open_dir(Path::new(upper), "the upper directory").map_err(|error| error.at(&origin))?;
-            make_work_dir(Path::new(work)).map_err(|error| error.at(&origin))?;
+            reach::check(plan, lower.split(':').chain([upper.as_str(), work.as_str()]))
+                .map_err(|error| error.at(&origin))?;
             mount_point(&mount.to_string_lossy())
         }
         RootfsPlan::HostRoot if boots_the_host(plan, settings) => Err(Error::new(
@@ -80,14 +82,6 @@ fn mount_point(path: &str) -> Result<()> {
     open_dir(Path::new(path), "the mount point (lxc.rootfs.mount)")
         .map(drop)
         .map_err(|error| error.cure("create the directory, or set lxc.rootfs.mount to an existing one"))
-}
-
-/// The original makes the overlay's work directory when it is missing, and nothing else.
-fn make_work_dir(path: &Path) -> Result<()> {
-    match rustix::fs::mkdir(path, Mode::from_raw_mode(0o755)) {
-        Ok(()) | Err(Errno::EXIST) => Ok(()),
-        Err(errno) => Err(Error::kernel(errno, format!("make the work directory {}", path.display()))),
-    }
 }
 
 /// Looks for init in the root file system and, for an ELF file, at the machine it is for.
