@@ -91,4 +91,54 @@ cases! {
         guest.try_start().exits(1).ok_on_stdout();
         guest.assert_nothing_left();
     }
+
+    fn an_application_mapped_to_a_single_id() {
+        // The example of the announcement of LXC 3.1: no root inside at all.
+        let ids = SubIds::of(&["1000:1"]);
+        let guest = ids.guest(Guest::build("idmap"));
+        guest.append("lxc.idmap = u 1000 1000 1\nlxc.idmap = g 1000 1000 1\nlxc.init.uid = 1000\nlxc.init.gid = 1000");
+        let line = "id -u; id -g; cat /proc/self/uid_map | tr -s ' '; stat -c '%u %g' / /dev; \
+                    grep -E '^(Groups|Cap(Prm|Eff|Amb))' /proc/self/status | tr -d '\t '; touch /tmp/made; stat -c %u /dev/console";
+        let done = guest.tool("lxc-execute").args(["--", "sh", "-c", line]).done().exits(0);
+        let zero = "0000000000000000";
+        assert_eq!(
+            done.stdout,
+            format!("1000\n1000\n 1000 1000 1\n65534 65534\n1000 1000\nGroups:\nCapPrm:{zero}\nCapEff:{zero}\nCapAmb:{zero}\n1000\n"),
+            "{done}"
+        );
+        assert_eq!(owner(&guest.rootfs().join("tmp/made")), (1000, 1000));
+    }
+
+    fn a_daemon_without_root() {
+        let ids = SubIds::of(&["300000:10"]);
+        let guest = ids.guest(Guest::build("idmap"));
+        guest.append("lxc.idmap = u 1000 300000 10\nlxc.idmap = g 2000 300000 10\nlxc.init.uid = 1003\nlxc.init.gid = 2004\nlxc.init.cmd = /bin/sleep 1000");
+        guest.start();
+        let status = fs::read_to_string(format!("/proc/{}/status", guest.pid())).unwrap();
+        let of = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!((of("Uid:"), of("Gid:")), ("300003 300003 300003 300003".into(), "300004 300004 300004 300004".into()));
+        assert_eq!((of("CapEff:"), of("CapPrm:"), of("CapAmb:"), of("Groups:")), ("0000000000000000".into(), "0000000000000000".into(), "0000000000000000".into(), String::new()));
+    }
+
+    fn init_s_ids_in_a_user_namespace() {
+        let ids = SubIds::usual();
+        let guest = ids.guest(Guest::build("idmap").conf(MAP).conf("lxc.rootfs.options = idmap=container"));
+        guest.append("lxc.init.uid = 33\nlxc.init.gid = 34");
+        let done = guest.tool("lxc-execute").args(["--", "sh", "-c", "id -u; id -g; grep CapEff /proc/self/status"]).done().exits(0);
+        assert_eq!(done.stdout, "33\n34\nCapEff:\t0000000000000000\n", "{done}");
+    }
+
+    fn groups_of_init() {
+        let guest = Guest::build("idmap").make();
+        guest.append("lxc.init.uid = 33\nlxc.init.gid = 34\nlxc.init.groups = 5,6,7");
+        let line = "id -u; id -g; grep Groups /proc/self/status";
+        let done = guest.tool("lxc-execute").args(["--", "sh", "-c", line]).done().exits(0);
+        assert_eq!(done.stdout.split_whitespace().collect::<Vec<_>>(), ["33", "34", "Groups:", "5", "6", "7"], "{done}");
+        let other = Guest::build("idmap").make();
+        let done = other.tool("lxc-execute").args(["--", "sh", "-c", line]).done().exits(0);
+        assert_eq!(done.stdout.split_whitespace().collect::<Vec<_>>(), ["0", "0", "Groups:"], "{done}");
+    }
 }

@@ -34,6 +34,7 @@ mod parallel;
 mod seccomp;
 mod share;
 mod system;
+mod time;
 mod unprivileged;
 mod usernic;
 mod wait;

@@ -128,4 +128,111 @@ cases! {
         guest.start();
         assert_eq!(guest.sh("cat /mnt/file; stat -c %u /"), "text0\n");
     }
+
+    fn groups_of_init_in_a_user_namespace() {
+        let ids = SubIds::usual();
+        for (extra, expected) in [("", "0 0 5 6"), ("lxc.init.uid = 33\nlxc.init.gid = 34", "33 34 5 6")] {
+            let guest = ids.guest(Guest::build("idmap").conf(MAP).conf("lxc.rootfs.options = idmap=container"));
+            guest.append(&format!("lxc.init.groups = 5,6\n{extra}"));
+            let line = "echo $(id -u) $(id -g) $(grep Groups /proc/self/status | cut -d: -f2)";
+            let done = guest.tool("lxc-execute").args(["--", "sh", "-c", line]).done().exits(0);
+            assert_eq!(done.stdout.trim(), expected, "{done}");
+        }
+    }
+
+    fn ids_of_init_that_are_not_mapped() {
+        let guest = Guest::build("idmap").conf("lxc.idmap = u 0 100000 10\nlxc.idmap = g 0 100000 10").make();
+        for line in ["lxc.init.uid = 10", "lxc.init.gid = 11", "lxc.init.groups = 3,12"] {
+            let done = guest.tool("lxc-execute").args(["-s", &line.replace(" = ", "="), "--", "true"]).done().exits(1);
+            let (key, ids) = line.split_once(" = ").unwrap();
+            let id = ids.rsplit(',').next().unwrap();
+            assert!(done.stderr.contains(key) && done.stderr.contains(&format!("id {id} is not mapped")), "{line}: {done}");
+        }
+        guest.assert_nothing_left();
+    }
+
+    fn pid_1_of_an_application_without_root_has_no_capabilities() {
+        let ids = SubIds::of(&["1000:1"]);
+        let guest = ids.guest(Guest::build("idmap"));
+        guest.append("lxc.idmap = u 1000 1000 1\nlxc.idmap = g 1000 1000 1\nlxc.init.uid = 1000\nlxc.init.gid = 1000");
+        let done = guest.tool("lxc-execute").args(["--", "grep", "-E", "Cap(Prm|Eff)", "/proc/1/status"]).done().exits(0);
+        assert_eq!(done.stdout, "CapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n", "{done}");
+    }
+
+    fn attaching_where_root_is_not_mapped() {
+        let ids = SubIds::of(&["300000:10"]);
+        let guest = ids.guest(Guest::build("idmap"));
+        guest.append("lxc.idmap = u 1000 300000 10\nlxc.idmap = g 2000 300000 10\nlxc.init.uid = 1003\nlxc.init.gid = 2004\nlxc.init.cmd = /bin/sleep 1000");
+        guest.start();
+        assert_eq!(guest.sh("id -u; id -g"), "1003\n2004\n");
+    }
+
+    fn hooks_without_a_mapped_root_have_the_namespace_s_capabilities() {
+        let ids = SubIds::of(&["1000:1"]);
+        let guest = ids.guest(Guest::build("idmap"));
+        guest.append("lxc.idmap = u 1000 1000 1\nlxc.idmap = g 1000 1000 1\nlxc.init.uid = 1000\nlxc.init.gid = 1000\nlxc.cap.drop = sys_time");
+        let out = guest.lxcpath().join("out");
+        fs::create_dir(&out).unwrap();
+        run("chmod", &["777"], &out);
+        let script = guest.lxcpath().join("hook.sh");
+        let text = format!("#!/bin/sh\ngrep CapAmb /proc/self/status > {}/$3\n", out.display());
+        testkit::rootfs::write_script(&script, &text);
+        testkit::rootfs::write_script(&guest.rootfs().join("bin/hook"), "#!/bin/sh\ngrep CapAmb /proc/self/status > /tmp/start\n");
+        for kind in ["pre-mount", "mount", "autodev"] {
+            guest.append(&format!("lxc.hook.{kind} = {}", script.display()));
+        }
+        guest.append("lxc.hook.start = /bin/hook");
+        let done = guest.tool("lxc-execute").args(["--", "grep", "-E", "Cap(Inh|Prm|Eff|Amb)", "/proc/self/status"]).done().exits(0);
+        let zero = |name: &str| format!("Cap{name}:\t0000000000000000\n");
+        assert_eq!(done.stdout, [zero("Inh"), zero("Prm"), zero("Eff"), zero("Amb")].concat(), "{done}");
+        let ambient = |path: &Path| {
+            let text = fs::read_to_string(path).unwrap();
+            u64::from_str_radix(text.trim().rsplit('\t').next().unwrap(), 16).unwrap()
+        };
+        let (sys_admin, sys_time) = (1u64 << 21, 1u64 << 25);
+        for kind in ["pre-mount", "mount", "autodev"] {
+            let set = ambient(&out.join(kind));
+            assert!(set & sys_admin != 0 && set & sys_time != 0, "{kind}: {set:x}");
+        }
+        // What the container shall not have a program inside does not get.
+        let set = ambient(&guest.rootfs().join("tmp/start"));
+        assert!(set & sys_admin != 0 && set & sys_time == 0, "{set:x}");
+    }
+
+    fn hooks_keep_the_inherited_capabilities_of_a_starter_who_is_not_root() {
+        let home = Guest::build("idmap").make();
+        let dir = home.lxcpath().join("starter");
+        fs::create_dir_all(dir.join("run")).unwrap();
+        run("chown", &["-R", "12345:12345"], &dir);
+        run("chmod", &["700"], &dir.join("run"));
+        run("chmod", &["755"], home.lxcpath());
+        let names = ["chown", "dac_override", "fowner", "kill", "setgid", "setuid", "setpcap", "net_admin", "sys_chroot", "sys_ptrace", "sys_admin", "mknod"];
+        let (file, inherited) = (names.map(|name| format!("cap_{name}")).join(","), names.map(|name| format!("+{name}")).join(","));
+        // His program may use what he has inherited, but only what is ambient would reach the programs it executes.
+        let line = format!(
+            "cp -L $1 {dir}/$(basename $1); setcap {file}=ei {dir}/$(basename $1); tool={dir}/$(basename $1); shift; \
+             exec setpriv --reuid 12345 --regid 12345 --clear-groups --inh-caps {inherited} \
+             env HOME={dir} XDG_RUNTIME_DIR={dir}/run $tool \"$@\"",
+            dir = dir.display()
+        );
+        let prefix = ["sh", "-c", line.as_str(), "sh"];
+        let guest = Guest::build("idmap").under(prefix.iter().map(Into::into).collect()).make();
+        let script = guest.lxcpath().join("hook.sh");
+        let text = format!("#!/bin/sh\ngrep CapAmb /proc/self/status > {}/$3\n", dir.display());
+        testkit::rootfs::write_script(&script, &text);
+        for kind in ["pre-mount", "mount", "pre-start"] {
+            guest.append(&format!("lxc.hook.{kind} = {}", script.display()));
+        }
+        guest.append("lxc.console.path = none");
+        for path in [guest.lxcpath().to_owned(), guest.dir()] {
+            run("chmod", &["755"], &path);
+        }
+        let done = guest.tool("lxc-execute").args(["--", "grep", "-E", "^Uid|Cap(Inh|Amb)", "/proc/self/status"]).done().exits(0);
+        assert_eq!(done.stdout, "Uid:\t0\t0\t0\t0\nCapInh:\t0000000000000000\nCapAmb:\t0000000000000000\n", "{done}");
+        for (kind, has) in [("pre-mount", true), ("mount", true), ("pre-start", false)] {
+            let text = fs::read_to_string(dir.join(kind)).unwrap();
+            let set = u64::from_str_radix(text.trim().rsplit('\t').next().unwrap(), 16).unwrap();
+            assert_eq!(set & 1 << 21 != 0, has, "{kind}: {set:x}");
+        }
+    }
 }

@@ -7,6 +7,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod clocks;
 mod device;
 mod explain;
 mod extra;

@@ -53,6 +53,31 @@ pub fn write_sysctls(host: &ProcFs, sysctls: &[(&CStr, &[u8])]) -> Result<(), Fa
     Ok(())
 }
 
+/// Lets programs that a starter other than root executes (hooks) have the capabilities the starter has.
+///
+/// On the host that is those he has inherited: what a program file gives him is not for scripts of his choice. In a user
+/// namespace of the container it is all; root has them anyway, but there may be no such id.
+pub fn raise_ambient(in_user_namespace: bool) -> Result<(), Fault> {
+    if lxc_sys::rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let fault = |errno| Fault::new(Step::Capabilities, 101, errno);
+    let sets = cred::capabilities().map_err(fault)?;
+    let raised = if in_user_namespace { sets.permitted } else { sets.permitted & sets.inheritable };
+    if raised == 0 {
+        return Ok(());
+    }
+    cred::set_capabilities(cred::CapSets { inheritable: raised, ..sets }).map_err(fault)?;
+    for number in (0..64u8).filter(|number| raised & 1 << number != 0) {
+        match cred::raise_ambient(number) {
+            // Until Linux 4.3 is the floor (EINVAL); EPERM: the caller's securebits forbid it.
+            Ok(()) | Err(Errno::INVAL | Errno::PERM) => {}
+            Err(errno) => return Err(fault(errno)),
+        }
+    }
+    Ok(())
+}
+
 /// Takes capabilities out of the bounding set, and out of the inheritable set so that exec cannot bring them back.
 pub fn drop_capabilities(mask: u64) -> Result<(), Fault> {
     for number in 0..64u8 {
@@ -65,18 +90,22 @@ pub fn drop_capabilities(mask: u64) -> Result<(), Fault> {
             Err(errno) => return Err(Fault::new(Step::Capabilities, u32::from(number), errno)),
         }
     }
-    Ok(())
+    keep_inheritable(!mask)
+}
+
+/// Ambient capabilities go with the inheritable ones (capabilities(7)).
+fn keep_inheritable(mask: u64) -> Result<(), Fault> {
+    let fault = |errno| Fault::new(Step::Capabilities, 100, errno);
+    let sets = cred::capabilities().map_err(fault)?;
+    match sets.inheritable & mask {
+        same if same == sets.inheritable => Ok(()),
+        inheritable => cred::set_capabilities(cred::CapSets { inheritable, ..sets }).map_err(fault),
+    }
 }
 
 /// No capability is inheritable over exec (CVE-2022-29162).
 pub fn clear_inheritable() -> Result<(), Fault> {
-    let fault = |errno| Fault::new(Step::Capabilities, 100, errno);
-    let mut sets = cred::capabilities().map_err(fault)?;
-    if sets.inheritable != 0 {
-        sets.inheritable = 0;
-        cred::set_capabilities(sets).map_err(fault)?;
-    }
-    Ok(())
+    keep_inheritable(0)
 }
 
 /// Writes the label: AppArmor's takes effect at once, SELinux's at the next exec.

@@ -26,6 +26,7 @@ fn run(script: &InitScript<'_>) -> Result<Infallible, Fault> {
     die_with_monitor(script)?;
     signal::reset_dispositions();
     signal::set_mask(script.mask).map_err(|errno| Fault::new(Step::SignalMask, 0, errno))?;
+    confine::raise_ambient(script.become_root.is_some())?;
     for (item, entry) in script.cgroup_entries.iter().enumerate() {
         proc::write_all(*entry, b"0").map_err(|errno| Fault::new(Step::Cgroup, item as u32, errno))?;
     }
@@ -103,7 +104,10 @@ fn run(script: &InitScript<'_>) -> Result<Infallible, Fault> {
     }
     confine::write_sysctls(script.proc, script.sysctls)?;
     confine::drop_capabilities(script.drop_capabilities)?;
-    confine::clear_inheritable()?;
+    if script.hooks.start.is_empty() {
+        // ORDER: before the seccomp filter, which may forbid it; but start hooks are to have what other hooks had.
+        confine::clear_inheritable()?;
+    }
     if let Some(label) = &script.lsm {
         // ORDER: before no_new_privs, which forbids a change of label.
         confine::set_label(script.proc, label)?;
@@ -119,7 +123,10 @@ fn run(script: &InitScript<'_>) -> Result<Infallible, Fault> {
         Some(seccomp) => confine::load_seccomp(seccomp)?,
         None => None,
     };
-    hook::run(&script.hooks, script.hooks.start, Step::StartHook)?;
+    if !script.hooks.start.is_empty() {
+        hook::run(&script.hooks, script.hooks.start, Step::StartHook)?;
+        confine::clear_inheritable()?;
+    }
 
     set_up_stdio(script, &made)?;
     if let Some(path) = script.cwd {
@@ -347,6 +354,11 @@ fn become_final_user(script: &InitScript<'_>) -> Result<(), Fault> {
     confine::become_user(&script.groups, script.ids)?;
     let fault = |item: u32| move |errno| Fault::new(Step::Ids, item, errno);
     cred::clear_ambient().map_err(fault(2))?;
+    if script.ids.0 != 0 && matches!(script.program, Program::UnderMiniInit(_)) {
+        // Without a root in the map no change of ids took them away, and no exec will.
+        cred::set_capabilities(cred::CapSets { effective: 0, permitted: 0, inheritable: 0 })
+            .map_err(fault(4))?;
+    }
     if script.ids != (0, 0) {
         cred::set_dumpable(true).map_err(fault(3))?;
     }

@@ -19,6 +19,9 @@ use lxc_conf::model::Settings;
 
 /// Checks links, root file system, mount point and init program.
 pub(super) fn check(plan: &StartPlan, settings: &Settings) -> Result<()> {
+    if plan.core_scheduling {
+        core_scheduling(settings)?;
+    }
     if !plan.hooks_of(HookKind::PreStart).is_empty() {
         return Ok(());
     }
@@ -56,6 +59,21 @@ pub(super) fn check(plan: &StartPlan, settings: &Settings) -> Result<()> {
         .cure("set lxc.rootfs.path, or name the program to run: lxc-start -n NAME -- PROGRAM")),
         RootfsPlan::HostRoot | RootfsPlan::Untouched => Ok(()),
     }
+}
+
+/// Asking for one's own cookie changes nothing, and fails where making one would.
+fn core_scheduling(settings: &Settings) -> Result<()> {
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    let Err(errno) = lxc_sys::cred::core_scheduling_cookie(own) else { return Ok(()) };
+    let error = Error::kernel(errno, "make a core scheduling domain (lxc.sched.core)");
+    let error = match errno {
+        Errno::INVAL => {
+            error.cure("this kernel is built without CONFIG_SCHED_CORE: use another, or remove the line")
+        }
+        Errno::NODEV => error.cure("the cores of this machine run one thread each (no SMT): remove the line"),
+        _ => error,
+    };
+    Err(error.at(&settings.origin("lxc.sched.core").cloned().unwrap_or_default()))
 }
 
 /// A container without a root file system shares the host's: an application is fine there, a second systemd is not (it

@@ -91,6 +91,8 @@ pub(super) fn error(plan: &StartPlan, fault: Fault) -> Error {
             )
         }
         Step::Tty => kernel(fault, format!("make tty {}", fault.item)),
+        Step::Capabilities if fault.item == 100 => kernel(fault, "make capabilities not inheritable"),
+        Step::Capabilities if fault.item == 101 => kernel(fault, "pass capabilities on to hooks"),
         Step::Capabilities => kernel(fault, format!("drop capability number {}", fault.item)),
         step => kernel(fault, plain(step)),
     }
