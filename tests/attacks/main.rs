@@ -11,9 +11,19 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod cgroups_sealed;
 mod descriptors;
 mod evidence;
 mod identity;
+mod injection;
+mod nodes;
+mod planted;
 mod probe;
+mod procfs;
+mod programs;
+mod shape;
+mod shipped;
+mod sockets;
 mod targets;
-mod usernic;
+mod terminals;
+mod titles;

@@ -11,8 +11,10 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -90,6 +92,35 @@ static int type(char **words)
 	return 0;
 }
 
+/* Asks a monitor: ADDRESS (abstract) COMMAND TEXT; prints what came back. For users other than the test's own. */
+static int ask(char **words)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct { int number, length; unsigned long data; } request = { atoi(words[1]), 0, 0 }, reply;
+	struct iovec part = { &reply, sizeof reply };
+	char space[CMSG_SPACE(20 * sizeof(int))];
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space };
+	struct timeval limit = { 3, 0 };
+	struct cmsghdr *control;
+	signal(SIGPIPE, SIG_IGN);
+	int rights = 0, fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	size_t length = strlen(words[0]);
+	memcpy(address.sun_path + 1, words[0], length);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+	if (connect(fd, (void *)&address, sizeof(sa_family_t) + 1 + length))
+		return printf("connect: %s\n", strerror(errno)), 0;
+	request.length = strlen(words[2]);
+	if (write(fd, &request, sizeof request) < 0 || (request.length && write(fd, words[2], request.length) < 0))
+		return printf("write: %s\n", strerror(errno)), 0;
+	length = recvmsg(fd, &message, 0);
+	if ((ssize_t)length <= 0)
+		return printf("%s\n", length ? strerror(errno) : "closed"), 0;
+	for (control = CMSG_FIRSTHDR(&message); control; control = CMSG_NXTHDR(&message, control))
+		rights += control->cmsg_type == SCM_RIGHTS;
+	printf("ret %d length %d data %ld rights %d\n", reply.number, reply.length, (long)reply.data, rights);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -101,6 +132,8 @@ int main(int argc, char **argv)
 		return init(argv + 2);
 	if (!strcmp(what, "type") && argc > 2)
 		return type(argv + 2);
+	if (!strcmp(what, "ask") && argc > 4)
+		return ask(argv + 2);
 	fprintf(stderr, "probe: no %s\n", what);
 	return 2;
 }

@@ -144,9 +144,9 @@ fn run(script: &InitScript<'_>) -> Result<Infallible, Fault> {
         Program::UnderMiniInit(image) => {
             // No exec closes them here: the monitor takes the end of the handshake socket for success. Nothing owned or
             // borrowed above is used or dropped any more, since this does not return.
+            // Nobody but ps(1) minds if it cannot be set. By the host's /proc: the container's may be anything.
+            let _ = title::set_title_by(script.proc, c"init");
             fd::close_between(3, u32::MAX).map_err(|errno| Fault::new(Step::Exec, 1, errno))?;
-            // Nobody but ps(1) minds if it cannot be set (no /proc in the container).
-            let _ = title::set_title("init");
             exit_now(mini_init::run(|| {
                 image.exec();
                 CANNOT_EXECUTE

@@ -3,7 +3,11 @@
 //! The kernel is told to read the command line from another place (`PR_SET_MM_MAP`); the real argument vector, which
 //! belongs to the program and perhaps to its caller, is never written to.
 
+use std::ffi::CStr;
+
 use rustix::io::Errno;
+
+use crate::proc::ProcFs;
 
 /// `struct prctl_mm_map` of prctl(2).
 #[repr(C)]
@@ -31,13 +35,28 @@ struct MmMap {
 ///
 /// - Errors: `INVAL` on kernels without `PR_SET_MM_MAP` (before Linux 3.18, or 5.x built without checkpoint/restore).
 pub fn set_title(title: &str) -> Result<(), Errno> {
-    let stat = std::fs::read_to_string("/proc/self/stat").map_err(|_| Errno::NOENT)?;
-    let mut map = memory_map(&stat).ok_or(Errno::PROTO)?;
-    // SAFETY: brk(0) only asks for the current break.
-    map.brk = unsafe { libc::syscall(libc::SYS_brk, 0) }.cast_unsigned();
+    let stat = std::fs::read("/proc/self/stat").map_err(|_| Errno::NOENT)?;
     let mut text = title.replace('\0', " ").into_bytes();
     text.push(0);
-    let text: &'static [u8] = text.leak();
+    apply(&stat, text.leak())
+}
+
+/// As [`set_title`], by a procfs that is not the one at `/proc`: what a container has there is not asked for addresses.
+///
+/// - Context: allocates nothing.
+pub fn set_title_by(proc: &ProcFs, title: &'static CStr) -> Result<(), Errno> {
+    let file = proc.open_at(c"self/stat", rustix::fs::OFlags::RDONLY)?;
+    // 52 numbers and a name of 16 bytes.
+    let mut stat = [0; 1536];
+    let count = rustix::io::read(&file, &mut stat)?;
+    apply(stat.get(..count).unwrap_or_default(), title.to_bytes_with_nul())
+}
+
+/// `text` ends in a NUL.
+fn apply(stat: &[u8], text: &'static [u8]) -> Result<(), Errno> {
+    let mut map = memory_map(stat).ok_or(Errno::PROTO)?;
+    // SAFETY: brk(0) only asks for the current break.
+    map.brk = unsafe { libc::syscall(libc::SYS_brk, 0) }.cast_unsigned();
     map.arg_start = text.as_ptr() as u64;
     map.arg_end = map.arg_start + text.len() as u64;
     map.exe_fd = u32::MAX;
@@ -53,10 +72,11 @@ pub fn set_title(title: &str) -> Result<(), Errno> {
 }
 
 /// The present addresses from /proc/self/stat (proc(5); numbered from 1 there).
-fn memory_map(stat: &str) -> Option<MmMap> {
+fn memory_map(stat: &[u8]) -> Option<MmMap> {
     // The second field is the program's name in parentheses and may contain anything.
-    let fields: Vec<&str> = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace().collect();
-    let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
+    let at = stat.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::str::from_utf8(stat.get(at + 1..)?).ok()?;
+    let field = |number: usize| rest.split_ascii_whitespace().nth(number - 3)?.parse::<u64>().ok();
     Some(MmMap {
         start_code: field(26)?,
         end_code: field(27)?,
@@ -97,8 +117,8 @@ mod tests {
     fn odd_program_names_do_not_shift_the_fields() {
         let stat =
             format!("7 (a) b (c)) S {}", (4..=52).map(|n| n.to_string()).collect::<Vec<_>>().join(" "));
-        let map = memory_map(&stat).unwrap();
+        let map = memory_map(stat.as_bytes()).unwrap();
         assert_eq!((map.start_code, map.start_stack, map.arg_start, map.env_end), (26, 28, 48, 51));
-        assert!(memory_map("7 (short) S 1").is_none());
+        assert!(memory_map(b"7 (short) S 1").is_none());
     }
 }

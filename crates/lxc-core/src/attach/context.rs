@@ -200,14 +200,22 @@ fn label(request: &Request, dir: &OwnedFd) -> Result<Option<Label>> {
         return Ok(None);
     }
     let lsm = host::lsm();
-    let (stacked, text) = match lsm {
-        Lsm::None => return Ok(None),
-        Lsm::AppArmor => match read(dir, "attr/apparmor/current") {
+    let (stacked, text) = match (lsm, &request.label) {
+        (Lsm::None, None) => return Ok(None),
+        // Whoever asks for a label wants the command confined by it: without one it does not run.
+        (Lsm::None, Some(label)) => {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("run the command under the label {label:?}: this kernel has no AppArmor or SELinux enabled"),
+            )
+            .cure("leave out -c, or boot with the security module enabled"));
+        }
+        (Lsm::AppArmor, _) => match read(dir, "attr/apparmor/current") {
             Ok(text) => (true, text),
             // Until Linux 5.8 is the floor: there is one directory of attributes for all modules.
             Err(_) => (false, read(dir, "attr/current")?),
         },
-        Lsm::SeLinux => (false, read(dir, "attr/current")?),
+        (Lsm::SeLinux, _) => (false, read(dir, "attr/current")?),
     };
     Ok(match &request.label {
         Some(text) => Some(Label { lsm, stacked, text: text.clone() }),
