@@ -30,6 +30,7 @@ mod monitor;
 mod mounts;
 mod net;
 mod parallel;
+mod seal;
 #[cfg(target_arch = "x86_64")]
 mod seccomp;
 mod share;

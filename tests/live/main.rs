@@ -14,6 +14,7 @@ mod extra;
 mod idmap;
 mod json;
 mod mount;
+mod seal;
 mod share;
 mod unprivileged;
 mod usernic;

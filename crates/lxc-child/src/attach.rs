@@ -47,8 +47,20 @@ pub(crate) fn prepare(script: &AttachScript<'_>) -> Result<(), AttachFault> {
     for (index, write) in script.proc_writes.iter().enumerate() {
         script.proc.write_at(write.path, write.value).at(AttachStep::ProcWrite, index)?;
     }
+    if script.new_session_keyring {
+        // ORDER: still as the caller, so that a container that used up its quota of keys cannot keep him out.
+        match cred::new_session_keyring() {
+            // A kernel without keys has none to hide.
+            Ok(()) | Err(Errno::NOSYS | Errno::OPNOTSUPP) => {}
+            Err(errno) => return Err(errno).at(AttachStep::Keyring, 0),
+        }
+    }
     if script.drop_terminal {
-        tty::drop_controlling().at(AttachStep::DropTerminal, 0)?;
+        match tty::drop_controlling() {
+            // The container's device list keeps this process from /dev/tty: it leads nowhere in there either.
+            Err(Errno::PERM) => {}
+            other => other.at(AttachStep::DropTerminal, 0)?,
+        }
     }
     Ok(())
 }

@@ -22,6 +22,8 @@ pub enum AttachStep {
     Limit,
     /// Write procfs file number `item`.
     ProcWrite,
+    /// Make a session keyring of its own.
+    Keyring,
     /// Give up the caller's controlling terminal.
     DropTerminal,
     /// Open the LSM attribute file.
@@ -57,10 +59,11 @@ pub enum AttachStep {
 }
 
 impl AttachStep {
-    const ALL: [AttachStep; 23] = [
+    const ALL: [AttachStep; 24] = [
         AttachStep::Cgroup,
         AttachStep::Limit,
         AttachStep::ProcWrite,
+        AttachStep::Keyring,
         AttachStep::DropTerminal,
         AttachStep::OpenLabel,
         AttachStep::Join,
@@ -203,6 +206,8 @@ pub struct AttachScript<'a> {
     pub proc: &'a ProcFs,
     pub proc_writes: &'a [ProcWriteOp<'a>],
     pub label: Option<LabelOp<'a>>,
+    /// Leave the caller's session keyring behind.
+    pub new_session_keyring: bool,
     /// Whether `/dev/tty` must not lead back to the caller's terminal.
     pub drop_terminal: bool,
     pub joins: &'a [JoinOp<'a>],

@@ -34,6 +34,8 @@ fn run(script: &InitScript<'_>) -> Result<Infallible, Fault> {
 
     join_namespaces(script)?;
     become_namespace_root(script)?;
+    // ORDER: when there is a root to own it, and before anybody asks for it.
+    unshare_network(script)?;
     let mut network = Talk::new(script.sync, script.network.send_socket);
     hand_over_network(script)?;
     unshare_late(script)?;
@@ -159,6 +161,8 @@ const SIGKILL: u32 = 9;
 
 const CLONE_NEWTIME: u64 = 0x80;
 
+const CLONE_NEWNET: u64 = 0x4000_0000;
+
 /// What lxc-execute reports for a command that could not be executed, whatever the reason (cli.md §1.5).
 const CANNOT_EXECUTE: i32 = 255;
 
@@ -211,11 +215,19 @@ fn hand_over_network(script: &InitScript<'_>) -> Result<(), Fault> {
     }
 }
 
+fn unshare_network(script: &InitScript<'_>) -> Result<(), Fault> {
+    match script.unshare_late & CLONE_NEWNET {
+        0 => Ok(()),
+        net => ns::unshare(net).map_err(|errno| Fault::new(Step::UnshareNamespaces, 1, errno)),
+    }
+}
+
 fn unshare_late(script: &InitScript<'_>) -> Result<(), Fault> {
-    if script.unshare_late == 0 {
+    let late = script.unshare_late & !CLONE_NEWNET;
+    if late == 0 {
         return Ok(());
     }
-    ns::unshare(script.unshare_late).map_err(|errno| Fault::new(Step::UnshareNamespaces, 0, errno))?;
+    ns::unshare(late).map_err(|errno| Fault::new(Step::UnshareNamespaces, 0, errno))?;
     if script.unshare_late & CLONE_NEWTIME == 0 {
         return Ok(());
     }

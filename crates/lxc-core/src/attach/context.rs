@@ -61,6 +61,7 @@ impl AttachContext {
             root_gid: gid_map.root(status.gid),
             bounding: status.bounding,
             no_new_privs: no_new_privs(client, &status)?,
+            own_keyring: own_keyring(client, request)?,
             arch: arch(client, &proc, &dir)?,
             seccomp_profile: seccomp_profile(client, request, &status)?,
             label: label(request, &dir)?,
@@ -168,6 +169,15 @@ fn owned_namespaces(client: &Client, request: &Request, foreign: u64) -> Result<
 /// Once set, no_new_privs stays; so where init does not have it, the configuration does not ask for it.
 fn no_new_privs(client: &Client, status: &Status) -> Result<bool> {
     Ok(status.no_new_privs && client.config_item("lxc.no_new_privs")?.as_deref() == Some("1"))
+}
+
+/// COMPAT: 1 is "keep the starter's", the inverse of what the manual page of the original says. Monitors before 4.0 have no
+/// such key and make a keyring always.
+fn own_keyring(client: &Client, request: &Request) -> Result<bool> {
+    if request.elevated.contains(Elevated::Lsm) {
+        return Ok(false);
+    }
+    Ok(client.config_item("lxc.keyring.session")?.as_deref() != Some("1"))
 }
 
 /// Likewise for filters: an init without one was not given any.

@@ -20,6 +20,8 @@ pub struct Facts {
     pub bounding: u64,
     /// `lxc.no_new_privs` of the running container.
     pub no_new_privs: bool,
+    /// The container does not share its starter's session keyring.
+    pub own_keyring: bool,
     /// The personality to take on, if it differs from the caller's.
     pub arch: Option<lxc_conf::model::Arch>,
     /// Path of the seccomp policy of the running container.

@@ -28,6 +28,9 @@ pub(super) fn explain(request: &Request, plan: &AttachPlan, program: &str, fault
                 kernel(format!("write lxc.proc.{}", setting.map_or("", |setting| setting.key.as_str())));
             setting.map_or(error.clone(), |setting| error.at(&setting.origin))
         }
+        AttachStep::Keyring => kernel("make a session keyring".into()).cure(
+            "keys: /proc/key-users shows what is used of /proc/sys/kernel/keys/maxkeys; -eLSM goes without",
+        ),
         AttachStep::DropTerminal => kernel("give up the controlling terminal".into()),
         AttachStep::OpenLabel => kernel("open the LSM attribute file".into()),
         AttachStep::Join => join(errno),

@@ -40,6 +40,7 @@ pub struct AttachPlan {
     pub proc_writes: Vec<PlannedWrite>,
     /// LSM attribute file below the host's procfs, and what to write there.
     pub label: Option<(CString, Vec<u8>)>,
+    pub new_session_keyring: bool,
     pub drop_terminal: bool,
     pub cwd: Option<CString>,
     pub remount: bool,
@@ -70,6 +71,7 @@ pub fn plan(request: &Request, facts: &Facts, caller_cwd: Option<&std::path::Pat
         limits: limits(settings)?,
         proc_writes: proc_writes(settings)?,
         label: facts.label.as_ref().filter(|_| confined).map(label),
+        new_session_keyring: facts.own_keyring && confined,
         // With a pseudo terminal the process leads a session of its own; where the host's files stay in reach there is
         // nothing to protect.
         drop_terminal: request.terminal == Terminal::None && has(Ns::Mnt),
@@ -164,6 +166,7 @@ mod tests {
             owned: ALL,
             bounding: 0x1ff,
             no_new_privs: true,
+            own_keyring: true,
             seccomp_profile: Some("/p".into()),
             label: Some(Label { lsm: Lsm::AppArmor, stacked: true, text: "lxc-default".into() }),
             ..Facts::default()
@@ -183,6 +186,7 @@ mod tests {
         let plan = planned(&request(), &facts());
         assert_eq!(plan.kinds, ALL);
         assert!(plan.enter_cgroups && plan.no_new_privs && plan.drop_terminal && !plan.remount);
+        assert!(plan.new_session_keyring);
         assert_eq!(plan.drop_bounding, !0x1ff);
         assert_eq!(plan.seccomp_profile.as_deref(), Some("/p"));
         assert_eq!(
@@ -205,7 +209,11 @@ mod tests {
         assert!(!cgroup.enter_cgroups && cgroup.drop_bounding != 0 && cgroup.seccomp_profile.is_some());
         let lsm = elevated(Elevated::Lsm);
         assert!(
-            lsm.label.is_none() && lsm.seccomp_profile.is_none() && !lsm.no_new_privs && lsm.enter_cgroups
+            !lsm.new_session_keyring
+                && lsm.label.is_none()
+                && lsm.seccomp_profile.is_none()
+                && !lsm.no_new_privs
+                && lsm.enter_cgroups
         );
     }
 

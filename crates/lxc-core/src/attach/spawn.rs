@@ -231,6 +231,7 @@ impl<'a> Launch<'a> {
             proc: &self.context.proc,
             proc_writes: &proc_writes,
             label: plan.label.as_ref().map(|(path, text)| LabelOp { path, text }),
+            new_session_keyring: plan.new_session_keyring,
             drop_terminal: plan.drop_terminal,
             joins: if kinds == 0 { &[] } else { &joins },
             cwd: plan.cwd.as_deref(),

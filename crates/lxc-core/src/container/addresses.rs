@@ -8,7 +8,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use super::Container;
 use crate::error::{Result, ResultExt};
-use crate::net::{Family, addresses as net_addresses, addresses_of, interfaces as net_interfaces};
+use crate::net::{Family, View, addresses as net_addresses, addresses_of, interfaces as net_interfaces};
 
 /// Interfaces and addresses of a container, as `lxc-ls` shows them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,11 +23,10 @@ impl Addresses {
     /// What is in the network namespace of a container's init.
     pub fn of_init(pid: i32) -> Result<Addresses> {
         let netns = netns_of(pid)?;
-        Ok(Addresses {
-            interfaces: net_interfaces(netns.as_fd())?,
-            ipv4: net_addresses(netns.as_fd(), Family::Inet)?,
-            ipv6: net_addresses(netns.as_fd(), Family::Inet6)?,
-        })
+        let mut view = View::open(netns.as_fd())?;
+        let interfaces = view.interfaces()?;
+        let (ipv4, ipv6) = view.by_family()?;
+        Ok(Addresses { interfaces, ipv4, ipv6 })
     }
 }
 

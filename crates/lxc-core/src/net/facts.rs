@@ -77,7 +77,7 @@ impl Facts {
     ///
     /// COMPAT: the man page says the first; the original takes the one with the highest index.
     fn find_prefixes(&mut self, rt: &Rt, host: &Conn, plan: &NetPlan) -> Result<()> {
-        let answers = rt.all(host, &[request::links()])?;
+        let answers = rt.all(host, &[request::links(None)])?;
         let mut free: Vec<LinkFacts> = answers.iter().flatten().filter_map(LinkFacts::of).collect();
         free.sort_by_key(|found| found.index);
         free.retain(|found| !self.phys.values().any(|taken| taken.index == found.index));

@@ -26,7 +26,7 @@ mod undo;
 mod usernic;
 mod veth;
 
-pub use addresses::{Family, addresses, addresses_of, interfaces};
+pub use addresses::{Family, View, addresses, addresses_of, interfaces};
 pub use links::{Link, Links};
 pub use plan::{LinkKind, LinkPlan, NetNs, NetPlan};
 pub use preflight::preflight;

@@ -117,9 +117,9 @@ impl Route {
         }
     }
 
-    /// Every link.
+    /// Every link of the socket's namespace.
     pub(super) fn links(&mut self) -> Result<Vec<LinkFacts>> {
-        Ok(self.one(&request::links())?.iter().filter_map(LinkFacts::of).collect())
+        Ok(self.one(&request::links(None))?.iter().filter_map(LinkFacts::of).collect())
     }
 }
 

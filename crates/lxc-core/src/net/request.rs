@@ -86,10 +86,13 @@ pub(super) fn link_numbered(index: u32) -> Ask {
     ask(RouteNetlinkMessage::GetLink(message), NLM_F_REQUEST, format!("look up interface number {index}"))
 }
 
-/// Lists every link.
-pub(super) fn links() -> Ask {
+/// Lists every link, or those of the namespace with this id as seen from the sender's.
+///
+/// - Source: rtnetlink `IFLA_TARGET_NETNSID` (the number of `IFLA_IF_NETNSID`), Linux 4.16.
+pub(super) fn links(netns_id: Option<i32>) -> Ask {
     let mut message = LinkMessage::default();
     message.attributes.push(without_statistics());
+    message.attributes.extend(netns_id.map(LinkAttribute::IfNetnsId));
     ask(RouteNetlinkMessage::GetLink(message), NLM_F_REQUEST | NLM_F_DUMP, "list interfaces")
 }
 

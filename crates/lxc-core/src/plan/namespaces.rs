@@ -19,7 +19,8 @@ pub struct Join {
 pub struct NamespacePlan {
     /// Made by the clone.
     pub at_clone: Vec<Ns>,
-    /// Made by the child itself: cgroup once it is in its final cgroup, time because clone3 cannot set offsets.
+    /// Made by the child itself: cgroup once it is in its final cgroup, time because clone3 cannot set offsets, net in a
+    /// user namespace because its files in sysfs get their owner, the container's root, once and for all.
     pub late: Vec<Ns>,
     pub join: Vec<Join>,
 }
@@ -74,6 +75,7 @@ pub(super) fn plan(input: &Input<'_>, network: &NetPlan) -> Result<NamespacePlan
         if own {
             match ns {
                 Ns::Cgroup | Ns::Time => plan.late.push(ns),
+                Ns::Net if plan.owns(Ns::User) => plan.late.push(ns),
                 _ => plan.at_clone.push(ns),
             }
         }

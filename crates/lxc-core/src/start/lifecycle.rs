@@ -472,11 +472,16 @@ impl Steps for Climb<'_> {
             version: plan.hook_version,
             environment: &self.monitor.environment,
         };
+        let copy = |netns: &OwnedFd| netns.try_clone().what(|| "duplicate the container's network namespace");
         let netns = match self.live.namespace(Ns::Net) {
-            Some(netns) => netns.try_clone().what(|| "duplicate the container's network namespace")?,
-            // A shared network namespace was joined, not made.
+            Some(netns) => copy(netns)?,
+            // Made by the child just now, or a shared one that was joined.
             None => open_namespace(self.proc, self.pid, Ns::Net)?,
         };
+        if plan.namespaces.late.contains(&Ns::Net) {
+            // Taking the links down needs it, also after a start that fails from here on.
+            self.live.namespaces.push((Ns::Net, copy(&netns)?));
+        }
         let target = net::Target { netns: netns.as_fd(), socket: Some(socket) };
         // Root of the host makes links itself; others have lxc-user-nic do it.
         self.live.links = Some(if rustix::process::geteuid().is_root() {
@@ -534,6 +539,8 @@ fn open_namespaces(
         Moment::Mounted => &plan.namespaces.late,
     };
     list.iter()
+        // Kept when the child said that it was there.
+        .filter(|ns| !(moment == Moment::Mounted && **ns == Ns::Net && plan.network.needs_netlink()))
         .filter(|ns| hooks || **ns == Ns::Net && plan.network.needs_netlink())
         .map(|ns| Ok((*ns, open_namespace(proc, pid, *ns)?)))
         .collect()

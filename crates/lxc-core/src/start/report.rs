@@ -104,7 +104,7 @@ fn plain(step: Step) -> &'static str {
         Step::Protocol => "talk to the monitor",
         Step::DieWithMonitor => "tie the container's life to the monitor's",
         Step::SignalMask => "set the signal mask",
-        Step::UnshareNamespaces => "make the cgroup and time namespaces",
+        Step::UnshareNamespaces => "make the network, cgroup or time namespace",
         Step::TimeOffsets => "set the time namespace's offsets",
         Step::BecomeRoot => "become root of the user namespace",
         Step::NetlinkSocket => "open a netlink socket in the container",
