@@ -310,6 +310,8 @@ fn system(into: &Into<'_>) -> Result<()> {
             into.replaced(&from, &to, 0o644)?;
         }
     }
+    // Policy is code: what an administrator adds goes into files of his own in apparmor.d/lxc.
+    into.tree(&config.join("apparmor"), &settings.sysconfdir.join("apparmor.d"))?;
     for dir in ["lib/lxc", "log/lxc", "cache/lxc"] {
         let dir = settings.staged(&settings.localstatedir.join(dir));
         fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;

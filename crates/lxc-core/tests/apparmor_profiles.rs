@@ -33,17 +33,37 @@ fn golden_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/profiles")
 }
 
+/// Compiles a file of the package; its includes are ours, but for the tunables.
+fn compile_shipped(name: &str) -> Result<(), String> {
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/apparmor");
+    let output = Command::new("/usr/sbin/apparmor_parser")
+        .args(["-Q", "-K", "-T", "-M", FEATURES, "-I"])
+        .arg(&ours)
+        .args(["-I", "/etc/apparmor.d", "-b"])
+        .arg(&ours)
+        .arg(ours.join(name))
+        .output()
+        .map_err(|error| format!("apparmor_parser: {error}; install the package apparmor"))?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() && said.is_empty() { Ok(()) } else { Err(said) }
+}
+
+const FEATURES: &str = "/usr/share/apparmor-features/features";
+
 /// Compiles without loading, for a kernel with everything (the features Debian's package ships); output on failure.
 fn compile(text: &str) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("apparmor_parser: {error}; install the package apparmor");
     let mut child = Command::new("/usr/sbin/apparmor_parser")
-        .args(["-Q", "-K", "-T", "-M", "/usr/share/apparmor-features/features"])
+        .args(["-Q", "-K", "-T", "-M", FEATURES])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("apparmor_parser: install the package apparmor");
-    child.stdin.take().expect("stdin").write_all(text.as_bytes()).expect("write");
-    let output = child.wait_with_output().expect("wait");
+        .map_err(failed)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(text.as_bytes()).map_err(failed)?;
+    }
+    let output = child.wait_with_output().map_err(failed)?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     if output.status.success() && said.is_empty() { Ok(()) } else { Err(said) }
 }
@@ -89,4 +109,27 @@ fn nothing_outside_of_the_text_is_referred_to() {
         let text = generate(&profile).text;
         assert!(!text.contains("include") && !text.contains("abi ") && !text.contains('@'), "{name}");
     }
+}
+
+#[test]
+fn the_package_s_profiles_compile_without_a_warning() {
+    for name in ["lxc-containers", "usr.bin.lxc-start"] {
+        compile_shipped(name).unwrap_or_else(|said| panic!("{name}: {said}"));
+    }
+}
+
+/// The rules of a container that names no profile and those of a generated one are the same ones.
+#[test]
+fn the_package_s_default_denies_what_a_generated_profile_denies() {
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/apparmor");
+    let read = |name: &str| std::fs::read_to_string(config.join(name)).expect("read");
+    let shipped = read("abstractions/lxc/container-base") + &read("lxc/lxc-default-cgns");
+    let shipped: Vec<&str> = shipped.lines().map(str::trim).collect();
+    let generated = generate(&Profile { namespace: None, ..cases()[0].1 }).text;
+    let missing: Vec<&str> = generated
+        .lines()
+        .map(str::trim)
+        .filter(|rule| rule.starts_with("deny ") && !shipped.contains(rule))
+        .collect();
+    assert!(missing.is_empty(), "{missing:#?}");
 }

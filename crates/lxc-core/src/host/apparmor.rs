@@ -9,8 +9,6 @@ use lxc_sys::proc::ProcFs;
 use lxc_sys::rustix::fd::OwnedFd;
 use lxc_sys::rustix::fs::{Access, OFlags, access};
 
-use crate::paths;
-
 /// AppArmor's file system; inside a container with a policy namespace it shows that namespace.
 pub const SECURITYFS: &str = "/sys/kernel/security/apparmor";
 
@@ -90,11 +88,11 @@ fn read_label(file: OwnedFd) -> Option<String> {
     (!label.is_empty() && label != "unconfined").then(|| label.to_owned())
 }
 
-/// The profile that comes with the package is attached to the programs' paths, and allows every change of profile.
+/// The profile that comes with the package is attached to the programs' paths, and allows a change to any container's.
 fn is_ours(label: &str) -> bool {
-    Path::new(label).strip_prefix(paths::PREFIX).is_ok_and(|rest| {
-        rest.to_str().and_then(|rest| rest.strip_prefix("bin/lxc")).is_some_and(|rest| !rest.contains('/'))
-    })
+    let path = Path::new(label);
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    path.is_absolute() && name.starts_with("lxc-") && path.parent().is_some_and(|dir| dir.ends_with("bin"))
 }
 
 #[cfg(test)]
@@ -109,8 +107,11 @@ mod tests {
 
     #[test]
     fn our_own_programs_profile_does_not_count_as_confinement() {
-        assert!(is_ours(&format!("{}/bin/lxc-start", paths::PREFIX)));
-        assert!(!is_ours("lxc-container-default-cgns"));
-        assert!(!is_ours(&format!("{}/bin/evince", paths::PREFIX)));
+        assert!(is_ours("/usr/bin/lxc-start") && is_ours("/opt/lxc/bin/lxc-copy"));
+        for label in
+            ["lxc-container-default-cgns", "/usr/bin/evince", "/usr/lib/lxc-start", "lxc-c1_</bin/lxc-a>"]
+        {
+            assert!(!is_ours(label), "{label}");
+        }
     }
 }
