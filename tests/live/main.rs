@@ -10,6 +10,7 @@
 mod clocks;
 mod device;
 mod explain;
+mod exposed;
 mod extra;
 mod idmap;
 mod json;

@@ -5,6 +5,7 @@
 mod arm;
 mod consoles;
 mod daemon;
+mod exposure;
 mod favours;
 mod handshake;
 mod lifecycle;
@@ -87,6 +88,7 @@ pub fn start(request: Request) -> Result<Outcome> {
         idmap::grant::check(&prepared.plan.idmap, &origin)?;
     }
     preflight::check(&prepared.plan, prepared.request.config.settings())?;
+    exposure::protect(&prepared.request, &prepared.plan)?;
     match prepared.request.mode {
         Mode::Foreground => {
             if prepared.request.close_fds {
