@@ -37,5 +37,7 @@ mod share;
 mod system;
 mod time;
 mod unprivileged;
+mod unshare;
 mod usernic;
+mod usernsexec;
 mod wait;

@@ -34,7 +34,7 @@ pub struct Args {
     arch: Option<Arch>,
     /// Enter only these namespaces: MOUNT, PID, UTSNAME, IPC, USER, NETWORK, CGROUP, TIME, joined by |; implies -e.
     /// WARNING: the command can hand its privileges to the container
-    #[arg(short = 's', long, value_name = "NAMESPACES", value_parser = options::namespaces)]
+    #[arg(short = 's', long, value_name = "NAMESPACES", value_parser = lxc_conf::value::ns::list)]
     namespaces: Option<u64>,
     /// With -s and without MOUNT: give the command /proc and /sys that fit the namespaces it enters
     #[arg(short = 'R', long)]

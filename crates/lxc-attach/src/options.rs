@@ -1,8 +1,8 @@
-//! The grammars of option values: namespace and privilege lists, ids, architectures.
+//! The grammars of option values: privilege lists, ids, architectures.
 //!
 //! Pure. Not here: what the values do (`lxc_core::attach`).
 
-use lxc_conf::model::{Arch, Ns};
+use lxc_conf::model::Arch;
 use lxc_core::attach::{Elevated, ElevatedSet};
 
 /// `-e`: `CAP`, `CGROUP`, `LSM`, joined by `|`; capital letters.
@@ -12,22 +12,6 @@ pub fn elevated(text: &str) -> Result<ElevatedSet, String> {
         "CGROUP" => Ok(set.with(Elevated::Cgroup)),
         "LSM" => Ok(set.with(Elevated::Lsm)),
         _ => Err(format!("{word:?} is none of CAP, CGROUP, LSM")),
-    })
-}
-
-/// Names of namespaces besides those of `/proc/PID/ns`, in capital letters only.
-const ALIASES: [(&str, Ns); 3] = [("MOUNT", Ns::Mnt), ("UTSNAME", Ns::Uts), ("NETWORK", Ns::Net)];
-
-/// `-s`: namespaces joined by `|`, as `CLONE_NEW*` bits.
-pub fn namespaces(text: &str) -> Result<u64, String> {
-    text.split('|').try_fold(0, |bits, word| {
-        let alias = ALIASES.iter().find(|(alias, _)| *alias == word).map(|(_, ns)| *ns);
-        let ns = alias.or_else(|| Ns::ALL.into_iter().find(|ns| ns.word().eq_ignore_ascii_case(word)));
-        ns.map(|ns| bits | ns.clone_flag()).ok_or_else(|| {
-            format!(
-                "{word:?} is none of user, mnt (MOUNT), pid, uts (UTSNAME), ipc, net (NETWORK), cgroup, time"
-            )
-        })
     })
 }
 
@@ -51,15 +35,6 @@ mod tests {
         assert_eq!(elevated("CAP|CGROUP|LSM"), Ok(ElevatedSet::ALL));
         for wrong in ["cap", "", "CAP|", "CAP,LSM", "=CAP"] {
             assert!(elevated(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn namespaces_go_by_their_kernel_names_and_three_old_ones() {
-        assert_eq!(namespaces("MOUNT|PID"), Ok(Ns::Mnt.clone_flag() | Ns::Pid.clone_flag()));
-        assert_eq!(namespaces("net|Uts|time"), namespaces("NETWORK|UTSNAME|TIME"));
-        for wrong in ["mount", "utsname", "network", "bogus", "", "pid|"] {
-            assert!(namespaces(wrong).is_err(), "{wrong}");
         }
     }
 

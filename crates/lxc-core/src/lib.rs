@@ -1,7 +1,7 @@
 //! The runtime of LXC containers.
 //!
 //! Layers, imports only downward: `error, paths, lock, log` < `host` < nouns (`idmap cgroup net rootfs mounts seccomp
-//! lsm console hooks`) < `plan` < `command, state` < `start, attach, monitor` < `create, template, destroy, inject,
+//! lsm console hooks`) < `plan` < `command, state` < `start, attach, monitor, unshare` < `create, template, destroy, inject,
 //! select` < `container`. Nouns never import each other. Nothing here prints, exits, or reads the environment outside
 //! `host` and `paths`.
 #![forbid(unsafe_code)]
@@ -32,6 +32,7 @@ pub mod select;
 pub mod start;
 pub mod state;
 pub mod template;
+pub mod unshare;
 
 pub use container::Container;
 pub use error::{Error, ErrorKind, Result, ResultExt};

@@ -28,6 +28,8 @@ pub const TOOLS: &[Tool] = &[
     lxc_start::TOOL,
     lxc_stop::TOOL,
     lxc_unfreeze::TOOL,
+    lxc_unshare::TOOL,
+    lxc_usernsexec::TOOL,
     lxc_wait::TOOL,
 ];
 

@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     NOUNS,
     &["plan"],
     &["command", "state"],
-    &["start", "attach", "monitor"],
+    &["start", "attach", "monitor", "unshare"],
     &["create", "template", "destroy", "inject", "select"],
     &["container"],
 ];

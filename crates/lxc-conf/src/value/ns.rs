@@ -20,9 +20,33 @@ pub fn add(list: &mut Vec<Ns>, value: &str) -> Result<()> {
     Ok(())
 }
 
+/// Names of namespaces besides those of `/proc/PID/ns`, in capital letters only.
+const ALIASES: [(&str, Ns); 3] = [("MOUNT", Ns::Mnt), ("UTSNAME", Ns::Uts), ("NETWORK", Ns::Net)];
+
+/// The list of `-s` of lxc-attach(1) and lxc-unshare(1): words joined by `|`, as `CLONE_NEW*` bits.
+pub fn list(text: &str) -> std::result::Result<u64, String> {
+    text.split('|').try_fold(0, |bits, part| {
+        let alias = ALIASES.iter().find(|(alias, _)| *alias == part).map(|(_, ns)| *ns);
+        alias.or_else(|| word(part)).map(|ns| bits | ns.clone_flag()).ok_or_else(|| {
+            format!(
+                "{part:?} is none of user, mnt (MOUNT), pid, uts (UTSNAME), ipc, net (NETWORK), cgroup, time"
+            )
+        })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_take_the_kernels_names_and_three_old_ones() {
+        assert_eq!(list("MOUNT|PID"), Ok(Ns::Mnt.clone_flag() | Ns::Pid.clone_flag()));
+        assert_eq!(list("net|Uts|time"), list("NETWORK|UTSNAME|TIME"));
+        for wrong in ["mount", "utsname", "network", "bogus", "", "pid|"] {
+            assert!(list(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn order_is_fixed() {

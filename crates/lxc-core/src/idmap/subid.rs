@@ -58,6 +58,21 @@ fn name_of(passwd: &str, uid: u32) -> Option<String> {
     })
 }
 
+/// The uid of a login name.
+pub fn uid_of(name: &str) -> Option<u32> {
+    let uid_in = |text: &str| {
+        text.lines().find_map(|line| {
+            let mut fields = line.split(':');
+            (fields.next()? == name).then(|| fields.nth(1)?.parse().ok()).flatten()
+        })
+    };
+    // A static program cannot ask NSS, getent can.
+    uid_in(&std::fs::read_to_string("/etc/passwd").unwrap_or_default()).or_else(|| {
+        let output = Command::new("getent").args(["passwd", "--", name]).output().ok()?;
+        uid_in(&String::from_utf8_lossy(&output.stdout))
+    })
+}
+
 /// One usable line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
