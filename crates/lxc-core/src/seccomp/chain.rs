@@ -139,10 +139,14 @@ fn condition(test: &ArgTest, wide: bool) -> Vec<(SockFilter, To, To)> {
                 steps.extend([
                     step(LOAD, high),
                     step(AND, mask_high),
-                    test_of(IF_EQUAL, value_high, Next, Fails),
+                    test_of(IF_EQUAL, value_high & mask_high, Next, Fails),
                 ]);
             }
-            steps.extend([step(LOAD, low), step(AND, mask_low), test_of(IF_EQUAL, value_low, Holds, Fails)]);
+            steps.extend([
+                step(LOAD, low),
+                step(AND, mask_low),
+                test_of(IF_EQUAL, value_low & mask_low, Holds, Fails),
+            ]);
         }
         Comparison::NotEqual => {
             if wide {

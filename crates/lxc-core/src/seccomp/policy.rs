@@ -39,7 +39,7 @@ pub enum Comparison {
     Equal,
     GreaterOrEqual,
     Greater,
-    /// `argument & mask == value`.
+    /// `argument & mask == value & mask`, as libseccomp has it.
     MaskedEqual {
         mask: u64,
     },

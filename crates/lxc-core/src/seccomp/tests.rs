@@ -197,6 +197,14 @@ fn several_conditional_rules_compare_as_written() {
     let read = |argument| run(&filter, X86_64, 0, [argument, 0, 0, 0, 0, 0]);
     assert_eq!((read(0x1_0000_0012), read(0x2_0000_0002)), (TRAP, errno(5)));
     assert_eq!((read(3), read(4)), (LOG, errno(5)));
+    // Of the value, too, only what the mask covers counts: alone (libseccomp) and beside another rule.
+    for other in ["", "read errno 2 [1,99,==]\n"] {
+        let filter = build(&format!("2\ndenylist\nread errno 1 [0,0x2010,&=,0xf0]\n{other}"))
+            .expect("compiles")
+            .filter;
+        assert_eq!(run(&filter, X86_64, 0, [0x10, 0, 0, 0, 0, 0]), errno(1), "{other:?}");
+        assert_eq!(run(&filter, X86_64, 0, [0x20, 0, 0, 0, 0, 0]), ALLOW, "{other:?}");
+    }
     assert_eq!(run(&filter, X86_64, 1, [0; 6]), KILL);
 }
 
