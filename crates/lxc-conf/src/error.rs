@@ -96,8 +96,13 @@ impl ConfError {
         if self.kind == ConfErrorKind::UnknownKey { closest_key(&self.key) } else { None }
     }
 
-    /// What is wrong, without the place.
+    /// What is wrong, without the place, in one line that a terminal shows and does not obey: keys and values may be
+    /// hostile.
     pub fn message(&self) -> String {
+        printable(self.raw_message())
+    }
+
+    fn raw_message(&self) -> String {
         let key = &self.key;
         match &self.kind {
             ConfErrorKind::NoSeparator => format!("no \"=\" in {:?}", self.text.trim_ascii()),
@@ -135,7 +140,14 @@ impl ConfError {
     pub fn excerpt(&self) -> Option<String> {
         let before = self.text.get(..usize::try_from(self.column).ok()?.checked_sub(1)?)?;
         let pad: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-        Some(format!("    {}\n    {pad}^", self.text.trim_end()))
+        // Replaced by one character each, so that the mark stays below its place.
+        let shown: String = self
+            .text
+            .trim_end()
+            .chars()
+            .map(|c| if c != '\t' && c.is_control() { '\u{fffd}' } else { c })
+            .collect();
+        Some(format!("    {shown}\n    {pad}^"))
     }
 
     /// The texts the original logs for this mistake, in order; its log consumers match them.
@@ -166,13 +178,14 @@ impl ConfError {
             |file: &str, text: &str| format!("Failed to parse config file \"{file}\" at line \"{text}\"");
         let here = self.file.as_deref().filter(|_| self.line > 0).map(|file| failed(file, &self.text));
         let above = self.includes.iter().filter_map(|i| Some(failed(i.origin.file.as_deref()?, &i.text)));
-        first.into_iter().chain(here).chain(above).collect()
+        first.into_iter().chain(here).chain(above).map(printable).collect()
     }
 }
 
 impl fmt::Display for ConfError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(file) = &self.file {
+            let file = printable(file.to_string());
             match self.line {
                 0 => write!(f, "{file}: ")?,
                 line => write!(f, "{file}:{line}:{}: ", self.column)?,
@@ -180,13 +193,28 @@ impl fmt::Display for ConfError {
         }
         f.write_str(&self.message())?;
         for include in &self.includes {
-            write!(f, " (included from {})", include.origin)?;
+            write!(f, " (included from {})", printable(include.origin.to_string()))?;
         }
         Ok(())
     }
 }
 
 impl std::error::Error for ConfError {}
+
+/// With control characters as Rust writes them in a string. Tabs stay: the original's texts have them.
+fn printable(text: String) -> String {
+    let obeyed = |c: char| c != '\t' && c.is_control();
+    if !text.contains(obeyed) {
+        return text;
+    }
+    text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
+        match obeyed(c) {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+        shown
+    })
+}
 
 /// How the original words an unknown key; families have their own way.
 fn unknown_key_text(key: &str) -> Option<String> {
@@ -217,14 +245,14 @@ fn closest_key(name: &str) -> Option<String> {
     // Texts of other lengths are that many edits away: a hostile line of a megabyte costs nothing.
     candidates
         .filter(|candidate| candidate.len().abs_diff(name.len()) <= limit)
-        .map(|candidate| (distance(name, &candidate), candidate))
+        .map(|candidate| (distance(name, &candidate, limit), candidate))
         .filter(|(d, _)| *d <= limit)
         .min()
         .map(|(_, candidate)| candidate)
 }
 
-/// Edits (insert, delete, replace, swap neighbours) between two texts.
-fn distance(a: &str, b: &str) -> usize {
+/// Edits (insert, delete, replace, swap neighbours) between two texts; something over `limit` when there are more.
+fn distance(a: &str, b: &str, limit: usize) -> usize {
     let b: Vec<u8> = b.bytes().collect();
     let mut before: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=b.len()).collect();
@@ -244,6 +272,10 @@ fn distance(a: &str, b: &str) -> usize {
         }
         before = std::mem::replace(&mut last, row);
         previous = Some(ca);
+        // No row gets better than the two above it.
+        if before.iter().chain(&last).all(|edits| *edits > limit) {
+            return limit + 1;
+        }
     }
     last.last().copied().unwrap_or(0)
 }
@@ -262,7 +294,11 @@ mod tests {
             ("ab", "ba", 1),
             ("abc", "abc", 0),
         ] {
-            assert_eq!(distance(a, b), want, "{a} {b}");
+            assert_eq!(distance(a, b, 9), want, "{a} {b}");
+            for limit in 0..4 {
+                let got = distance(a, b, limit);
+                assert!(got == want || (want > limit && got > limit), "{a} {b} {limit}: {got}");
+            }
         }
     }
 
@@ -279,6 +315,24 @@ mod tests {
             assert_eq!(e.did_you_mean().as_deref(), Some(good), "{bad}");
         }
         assert_eq!(ConfError::bare("lxc.bogus", ConfErrorKind::UnknownKey).did_you_mean(), None);
+    }
+
+    #[test]
+    fn a_terminal_shows_hostile_text_and_does_not_obey_it() {
+        let mut config = crate::Config::new();
+        let text = b"lxc.environment.hooks = \x1b[2J\x07q\nlxc.network.\x1bx = 1\nlxc.tty.max = \x1b]0;x\x07\nlxc.\xc2\x9bx = 1\n";
+        let errors = config.load_bytes("a\x1bb", text, &crate::Memory::default()).unwrap_err();
+        assert_eq!(errors.len(), 4);
+        for e in errors {
+            let all = format!(
+                "{e}{}{}{}",
+                e.message(),
+                e.compat_texts().concat(),
+                e.excerpt().unwrap().replace('\n', "")
+            );
+            assert!(!all.contains(char::is_control), "{all:?}");
+            assert!(e.to_string().starts_with("a\\u{1b}b:"), "{e}");
+        }
     }
 
     #[test]
