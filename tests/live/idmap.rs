@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use testkit::ordinary::{Cgroups, Ordinary};
 use testkit::subids::{MAP, SubIds};
 use testkit::{Guest, Run, cases};
 
@@ -234,5 +235,32 @@ cases! {
             let set = u64::from_str_radix(text.trim().rsplit('\t').next().unwrap(), 16).unwrap();
             assert_eq!(set & 1 << 21 != 0, has, "{kind}: {set:x}");
         }
+    }
+
+    fn an_ordinary_user_s_private_directories() {
+        let user = Ordinary::new(Cgroups::Machine);
+        let guest = user.guest("idmap").make();
+        user.give(&guest);
+        let data = guest.lxcpath().join("private/data");
+        fs::create_dir_all(&data).unwrap();
+        fs::write(data.join("file"), "text").unwrap();
+        run("chown", &["-R", &testkit::ordinary::UID.to_string()], data.parent().unwrap());
+        guest.append(&format!("lxc.mount.entry = {} mnt none bind 0 0", data.display()));
+        for dir in [data.parent().unwrap(), &guest.dir(), guest.lxcpath()] {
+            run("chmod", &["700"], dir);
+        }
+        guest.start();
+        assert_eq!(guest.sh("cat /mnt/file; stat -c %u /"), "text0\n");
+    }
+
+    fn an_ordinary_user_cannot_map_the_ids_of_the_host_s_file_systems() {
+        let user = Ordinary::new(Cgroups::Machine);
+        let guest = user.guest("idmap").conf("lxc.rootfs.options = idmap=container").make();
+        user.give(&guest);
+        let done = guest.try_start().exits(1);
+        for word in ["idmap=container", "config:", "only root of the host"] {
+            assert!(done.stderr.contains(word), "{word}: {done}");
+        }
+        guest.assert_nothing_left();
     }
 }

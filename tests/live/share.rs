@@ -2,11 +2,19 @@
 
 use std::fs;
 
+use testkit::ordinary::{Cgroups, Ordinary};
 use testkit::subids::{MAP, SubIds};
 use testkit::{Guest, Run, cases};
 
 fn namespace(pid: u32, name: &str) -> String {
     fs::read_link(format!("/proc/{pid}/ns/{name}")).unwrap().display().to_string()
+}
+
+/// The number of a process in its innermost pid namespace.
+fn inside(pid: u32) -> String {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = text.lines().find(|line| line.starts_with("NSpid")).unwrap();
+    line.split_whitespace().last().unwrap().to_owned()
 }
 
 cases! {
@@ -58,5 +66,34 @@ cases! {
         assert!(done.stderr.contains("join the net namespace of /proc/self/ns/ipc"), "{done}");
         assert!(done.stderr.contains("config:"), "{done}");
         guest.assert_nothing_left();
+    }
+
+    fn of_an_ordinary_user() {
+        let user = Ordinary::new(Cgroups::Machine);
+        let first = user.guest("share").make();
+        user.give(&first);
+        first.start();
+        let second = user.guest("share").conf("lxc.net =\nlxc.uts.name =").make();
+        user.give(&second);
+        // Only in the user namespace he has a say over the others.
+        for name in ["user", "net", "ipc", "uts", "pid"] {
+            second.append(&format!("lxc.namespace.share.{name} = {}", first.pid()));
+        }
+        second.start();
+        for (name, same) in [("user", true), ("net", true), ("ipc", true), ("uts", true), ("pid", true), ("mnt", false)] {
+            assert_eq!(namespace(first.pid(), name) == namespace(second.pid(), name), same, "{name}");
+        }
+        assert_eq!(second.sh("id -u; stat -c %u /"), "0\n0\n");
+    }
+
+    fn a_mount_namespace() {
+        let first = Guest::build("share").start();
+        let second = Guest::build("share").without_rootfs().conf("lxc.init.cmd = /bin/sleep 1000").make();
+        second.append(&format!("lxc.namespace.share.mnt = {0}\nlxc.namespace.share.pid = {0}", first.pid()));
+        second.start();
+        for name in ["mnt", "pid"] {
+            assert_eq!(namespace(first.pid(), name), namespace(second.pid(), name));
+        }
+        assert_eq!(first.sh(&format!("readlink /proc/{}/exe", inside(second.pid()))), "/bin/busybox\n");
     }
 }

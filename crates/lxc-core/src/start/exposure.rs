@@ -3,7 +3,7 @@
 //! Not here: the protection (`lxc_sys::seal`).
 
 use lxc_conf::model::{HookKind, IdKind, IdMap, Ns};
-use lxc_sys::seal;
+use lxc_sys::{cred, seal};
 
 use super::{Kind, Request};
 use crate::error::{Result, ResultExt};
@@ -30,7 +30,26 @@ pub(super) fn protect(request: &Request, plan: &StartPlan) -> Result<()> {
         );
         return Ok(());
     }
+    if !keeps_capabilities()? {
+        tracing::warn!(
+            "the container can see this program's file, which is not protected: the capabilities it has by that file \
+             would be lost"
+        );
+        return Ok(());
+    }
     seal::ensure().what(|| "protect the running program from the container")
+}
+
+/// Whether executing a copy gives the capabilities again: root's are his, those of a file are not a copy's.
+fn keeps_capabilities() -> Result<bool> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(true);
+    }
+    let own = cred::capabilities().what(|| "read capabilities")?.permitted;
+    let status = std::fs::read_to_string("/proc/self/status").what(|| "read /proc/self/status")?;
+    let ambient = status.lines().find_map(|line| line.strip_prefix("CapAmb:"));
+    let ambient = ambient.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0);
+    Ok(own & !ambient == 0)
 }
 
 /// Programs of the container run beside an init that is still (or stays) this program.
