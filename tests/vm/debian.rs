@@ -1,5 +1,6 @@
 //! A Debian with systemd as guest: reaches `running`, privileged and with mapped ids, and says how long it took.
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use testkit::guest::GuestBuilder;
@@ -36,7 +37,7 @@ fn running(guest: &Guest, started: Instant) {
         guest.attach(["sh", "-c", "systemctl --failed --no-legend; systemctl list-jobs --no-legend"]).stdout
     };
     assert_eq!(state, "running", "{}\n{}", failed(), guest.why());
-    println!("running after {:.1} s", started.elapsed().as_secs_f64());
+    let _ = writeln!(std::io::stderr(), "running after {:.1} s", started.elapsed().as_secs_f64());
 }
 
 /// What a distribution's life has: units in groups of their own, a login, a clean end.

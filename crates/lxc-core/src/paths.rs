@@ -87,6 +87,11 @@ pub fn libexec_dir() -> PathBuf {
     Path::new(PREFIX).join("libexec/lxc")
 }
 
+/// The file of the program that runs, where /proc tells; `None` without /proc.
+pub fn running_program() -> Option<PathBuf> {
+    std::env::current_exe().ok()
+}
+
 /// The directory LXC's runtime files live below (`RUNDIR/lxc/…`).
 ///
 /// - Errors: `None` when the caller owns no runtime directory and has neither `XDG_RUNTIME_DIR` nor `HOME`.

@@ -121,7 +121,7 @@ fn program(libexec: &Path, running: Option<&Path>) -> PathBuf {
 /// Starts lxc-monitord as a daemon and waits until it says that it listens, or ends because another one does.
 fn spawn(lxcpath: &Path) -> Result<()> {
     let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC).what(|| "make a pipe to lxc-monitord")?;
-    let program = program(&paths::libexec_dir(), std::env::current_exe().ok().as_deref());
+    let program = program(&paths::libexec_dir(), paths::running_program().as_deref());
     let word = |bytes: &[u8]| {
         CString::new(bytes).map_err(|_| Error::new(ErrorKind::Config, "a path with a NUL byte"))
     };
