@@ -27,3 +27,4 @@ mod sockets;
 mod targets;
 mod terminals;
 mod titles;
+mod usernic;

@@ -1,9 +1,10 @@
 //! /run/lxc/nics: which nics were handed out to whom, one `OWNER TYPE LINK NIC` a line. Shared with the original's helper:
-//! same lines, same lock (fcntl F_SETLKW on the whole file).
+//! same lines, same lock (an fcntl record lock on the whole file).
 //!
 //! Not here: what may be handed out.
 
 use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
 use lxc_sys::rustix;
 use rustix::fs::{FlockOperation, Mode, OFlags};
@@ -53,6 +54,10 @@ pub struct Database {
     pub entries: Vec<Entry>,
 }
 
+/// How long to wait for the lock, and between two looks at it. Whoever holds it makes one device.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// Far more than any machine has interfaces.
 const LARGEST: u64 = 16 * 1024 * 1024;
 
@@ -60,7 +65,12 @@ impl Database {
     /// Opens `path`, making it and its directory when they are missing, waits for the lock, and reads it.
     ///
     /// - Context: as root; umask 022.
+    /// - Errors: also when the lock is not to be had in half a minute.
     pub fn lock(path: &str) -> Result<Database> {
+        Database::lock_within(path, PATIENCE)
+    }
+
+    fn lock_within(path: &str, patience: Duration) -> Result<Database> {
         let failed = |errno: Errno| Refusal::new(format!("{path}: {}", told(errno)));
         let open = || {
             let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -80,8 +90,22 @@ impl Database {
         }
         // A lock of the process, as the original's: it goes when this process closes *any* descriptor of the file, so
         // there is only this one.
-        rustix::io::retry_on_intr(|| rustix::fs::fcntl_lock(&file, FlockOperation::LockExclusive))
-            .map_err(failed)?;
+        // Not F_SETLKW: signals are blocked, and whoever holds it may be a process that was frozen.
+        let end = Instant::now().checked_add(patience);
+        loop {
+            match rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                Err(Errno::AGAIN | Errno::ACCESS | Errno::INTR) => {}
+                Err(errno) => return Err(failed(errno)),
+            }
+            if end.is_none_or(|end| Instant::now() >= end) {
+                return Err(Refusal::new(format!(
+                    "{path}: another process has held the lock for {} s",
+                    patience.as_secs()
+                )));
+            }
+            std::thread::sleep(PAUSE);
+        }
         let mut bytes = Vec::new();
         let mut reader = std::fs::File::from(file);
         let read = std::io::Read::read_to_end(&mut std::io::Read::take(&reader, LARGEST), &mut bytes);
@@ -173,6 +197,20 @@ mod tests {
         database.entries.remove(0);
         database.save().unwrap();
         assert_eq!(std::fs::read_to_string(path).unwrap(), "bob veth br0 v2\n");
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_is_kept_is_not_waited_for_without_end() {
+        let path = std::env::temp_dir().join(format!("usernic-kept-{}", std::process::id()));
+        let path = path.to_str().unwrap();
+        let file = std::fs::File::create(path).unwrap();
+        // Of the open file: a lock of this process would be no hindrance to it.
+        lxc_sys::lock::write_lock(&file, lxc_sys::lock::Block::No).unwrap();
+        let refused = Database::lock_within(path, Duration::from_millis(50)).unwrap_err();
+        assert!(refused.0.contains("another process has held the lock"), "{refused:?}");
+        drop(file);
+        Database::lock_within(path, Duration::from_millis(50)).unwrap();
         std::fs::remove_file(path).unwrap();
     }
 
