@@ -10,12 +10,12 @@ use testkit::{Guest, Run, cases};
 use super::{cgroup, number, read};
 
 /// The words that run a program in a session of his.
-fn session(how: &str) -> Vec<OsString> {
+pub(super) fn session(how: &str) -> Vec<OsString> {
     ["su", "-l", "-c", how, "--", "tester", "sh"].map(OsString::from).to_vec()
 }
 
 /// As it stands in his session.
-fn plain() -> Vec<OsString> {
+pub(super) fn plain() -> Vec<OsString> {
     session("exec \"$@\"")
 }
 
@@ -25,7 +25,7 @@ fn scope() -> Vec<OsString> {
 }
 
 /// A container of his.
-fn guest(prefix: Vec<OsString>, conf: &str) -> Guest {
+pub(super) fn guest(prefix: Vec<OsString>, conf: &str) -> Guest {
     let map = "lxc.idmap = u 0 100000 65536\nlxc.idmap = g 0 100000 65536";
     let guest = Guest::build("login").under(prefix).conf(map).conf(conf).make();
     give(&guest);
@@ -33,7 +33,7 @@ fn guest(prefix: Vec<OsString>, conf: &str) -> Guest {
 }
 
 /// The directory is his, the root file system belongs to the container's root.
-fn give(guest: &Guest) {
+pub(super) fn give(guest: &Guest) {
     let chown = |who: &str, options: &[&str], paths: &[&Path]| {
         Run::new("chown").args(options).arg(who).args(paths).done().ok();
     };
@@ -46,7 +46,7 @@ fn of(pid: u32, file: &str) -> String {
 }
 
 /// It runs, it is his, and a limit of it bites.
-fn sound(guest: &Guest) {
+pub(super) fn sound(guest: &Guest) {
     let status = of(guest.pid(), "status");
     assert!(status.contains("Uid:\t100000\t100000\t100000\t100000"), "{status}");
     assert!(of(guest.monitor(), "status").contains("Uid:\t1000\t1000\t1000\t1000"));
@@ -61,7 +61,7 @@ fn sound(guest: &Guest) {
     assert_eq!(guest.sh("mount -t tmpfs none /mnt && echo mounted"), "mounted\n");
 }
 
-const LIMIT: &str = "lxc.cgroup2.memory.max = 24M\nlxc.cgroup2.memory.swap.max = 0";
+pub(super) const LIMIT: &str = "lxc.cgroup2.memory.max = 24M\nlxc.cgroup2.memory.swap.max = 0";
 
 cases! {
     fn a_session_is_what_pam_makes() {

@@ -14,6 +14,7 @@ mod limits;
 mod login;
 mod machine;
 mod nested;
+mod unprivileged;
 
 use std::fs;
 use std::path::PathBuf;

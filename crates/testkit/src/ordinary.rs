@@ -49,7 +49,8 @@ if [ -n "$closed" ]; then
     mount --bind $1/tools "$4"
 fi
 if [ "$7" = net ]; then
-    mkdir $1/sys; mount -t sysfs sysfs $1/sys; mount --rbind /sys/fs/cgroup $1/sys/fs/cgroup; mount --rbind $1/sys /sys
+    mkdir $1/sys; mount -t sysfs sysfs $1/sys; mount --rbind /sys/fs/cgroup $1/sys/fs/cgroup
+    mount --rbind /sys/kernel/security $1/sys/kernel/security; mount --rbind $1/sys /sys
     ip link set lo up
 fi
 case $3 in
