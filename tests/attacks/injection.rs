@@ -2,7 +2,7 @@
 //! root.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use testkit::{Guest, cases};
 
@@ -37,29 +37,45 @@ cases! {
     fn cve_2026_newline_in_what_lxc_create_writes() {
         let guest = Guest::build("create").make();
         let (script, _) = evil(&guest);
+        // A template that makes nothing: what is written is lxc-create's own.
+        let template = guest.lxcpath().join("lxc-nothing");
+        testkit::rootfs::write_script(&template, "#!/bin/sh\nexit 0\n");
         for (number, end) in ENDS.iter().enumerate() {
             let line = format!("{end}lxc.hook.pre-start = {}", script.display());
-            let dir = format!("{}/new{line}", guest.lxcpath().display());
-            let options: [(&str, Vec<String>); 3] = [
-                ("dir", vec!["-B".to_owned(), "dir".to_owned(), format!("--dir={dir}")]),
-                ("name", Vec::new()),
-                ("bdev", vec!["-B".to_owned(), format!("dir{line}")]),
+            let path = format!("{}/new{line}", guest.lxcpath().display());
+            let plain = guest.lxcpath().display().to_string();
+            // What is chosen by whom: container directory, name, options, and words for the template, which lxc-create
+            // writes down as a comment.
+            let cases: [(&str, &str, Vec<String>, Vec<String>); 5] = [
+                (&plain, "dir", vec!["-B".to_owned(), "dir".to_owned(), format!("--dir={path}")], Vec::new()),
+                (&plain, "storage", vec!["-B".to_owned(), format!("dir{line}")], Vec::new()),
+                (&plain, "words", Vec::new(), vec![format!("--release=x{line}")]),
+                (&plain, &line, Vec::new(), Vec::new()),
+                (&path, "lxcpath", Vec::new(), Vec::new()),
             ];
-            for (what, words) in options {
-                let name = if what == "name" { format!("c{number}{line}") } else { format!("c{number}{what}") };
-                let run = guest.bare_tool("lxc-create").arg("-P").arg(guest.lxcpath());
-                let done = run.args(["-n", &name, "-t", "none"]).args(words).done();
-                for config in configs(&guest) {
+            for (lxcpath, name, options, words) in cases {
+                let name = format!("c{number}{name}");
+                let run = guest.bare_tool("lxc-create").args(["-P", lxcpath, "-n", &name]).arg("-t").arg(&template);
+                let done = run.args(options).arg("--").args(words).done();
+                for config in configs(guest.lxcpath()) {
                     let text = fs::read_to_string(&config).unwrap();
-                    let lines = text.split(['\n', '\r']);
-                    assert!(!lines.into_iter().any(|line| line.trim_start().starts_with("lxc.hook")), "{done}\n{text}");
+                    let mut lines = text.split(['\n', '\r']);
+                    assert!(!lines.any(|line| line.trim_start().starts_with("lxc.hook")), "{done}\n{text}");
                 }
             }
         }
     }
 }
 
-fn configs(guest: &Guest) -> Vec<PathBuf> {
-    let entries = fs::read_dir(guest.lxcpath()).unwrap();
-    entries.map(|entry| entry.unwrap().path().join("config")).filter(|path| path.is_file()).collect()
+fn configs(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap().flatten() {
+        let path = entry.path();
+        if path.ends_with("config") && path.is_file() {
+            found.push(path);
+        } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) && !path.ends_with("rootfs") {
+            found.extend(configs(&path));
+        }
+    }
+    found
 }

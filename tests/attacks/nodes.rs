@@ -31,6 +31,10 @@ fn try_all(label: &str, conf: &str, plant: impl Fn(&Path, &Outside)) {
         outside.assert_untouched();
         watch.assert_nothing_outside();
         if done.code == 0 {
+            // A console that was mounted on something outside went away with the old root, and is not here.
+            let here = guest.mountinfo().iter().any(|mount| mount.target == "/dev/console");
+            let wanted = autodev == 1 || fs::symlink_metadata(guest.rootfs().join("dev/console")).is_ok();
+            assert!(here || !wanted || conf.contains("console.path = none"), "where is the console? {done}");
             guest.kill();
         }
         outside.assert_untouched();
@@ -85,10 +89,13 @@ cases! {
 
     fn cve_2025_31133_null_of_the_host_that_is_something_else() {
         // Where nodes cannot be made they are bound from the host: only if they are what their name says.
-        let line = "printf host > /tmp/lxc-rs-test/fake-null-$$; mount --bind /tmp/lxc-rs-test/fake-null-$$ /dev/full; \
-                    rm -f /tmp/lxc-rs-test/fake-null-$$; PATH=/nonexistent; exec \"$@\"";
+        let fake = PathBuf::from(format!("/tmp/lxc-rs-test/fake-full-{}", std::process::id()));
+        fs::write(&fake, "host").unwrap();
+        let line = format!("mount --bind {} /dev/full; PATH=/nonexistent; exec \"$@\"", fake.display());
+        let line = line.as_str();
         let guest = mapped("nullhost", "", &["/usr/bin/unshare", "-m", "--propagation", "private", "/bin/sh", "-c", line, "sh"]);
         let done = guest.try_start();
+        fs::remove_file(&fake).unwrap();
         if done.code == 0 {
             let kind = guest.sh("stat -c '%F %t:%T' /dev/full; cat /dev/full | head -c 4");
             guest.kill();

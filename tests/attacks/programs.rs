@@ -17,8 +17,8 @@ fn plant_thief(guest: &Guest) {
     Run::new("cc").args(flags).arg(place).arg("-o").arg(&loader).arg(&source).done().exits(0).ok();
     testkit::rootfs::write_script(&guest.rootfs().join("evil"), "#!/proc/self/exe\n");
     // Tries again and again, while the host's program runs and after it.
-    let stage2 = "#!/bin/sh\necho here >> /reached\n(\n  n=0\n  while [ $n -lt 40 ]; do n=$((n+1)); sleep 0.05\n    \
-        { echo stolen > /proc/self/fd/9; } 2> /error && echo written > /result\n  done\n) > /dev/null 2>&1 < /dev/null &\nsleep 2.5\n";
+    let stage2 = "#!/bin/sh\necho here >> /reached\n(\n  n=0\n  while [ $n -lt 60 ]; do n=$((n+1)); sleep 0.05\n    \
+        { echo stolen > /proc/self/fd/9; } 2> /error && echo written > /result\n  done\n) > /dev/null 2>&1 < /dev/null &\nsleep 0.5\n";
     testkit::rootfs::write_script(&guest.rootfs().join("stage2"), stage2);
 }
 
@@ -51,7 +51,7 @@ fn on(guest: &Guest, program: &Path) -> Run {
 }
 
 fn wait_for_thief(guest: &Guest) {
-    std::thread::sleep(Duration::from_millis(2600));
+    std::thread::sleep(Duration::from_millis(3600));
     assert!(!guest.rootfs().join("result").exists(), "the thief has written");
     assert_reached(guest);
 }

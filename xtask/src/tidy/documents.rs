@@ -1,4 +1,4 @@
-//! D1 to D3: documents that must agree with the code: expected failures, options in manual pages, the ledger.
+//! D1 to D4: documents that must agree with the code: expected failures, options in manual pages, the ledger, the attacks.
 
 use std::fs;
 
@@ -12,6 +12,45 @@ pub fn check(sources: &[Source]) -> Result<Vec<Finding>> {
     let mut findings = expected_failures(sources)?;
     findings.extend(options(sources));
     findings.extend(ledger(sources));
+    findings.extend(attacks(sources)?);
+    Ok(findings)
+}
+
+/// docs/attacks.md names every attack test once, and says of the original what the list of expected failures says.
+fn attacks(sources: &[Source]) -> Result<Vec<Finding>> {
+    let page = "docs/attacks.md";
+    let text = fs::read_to_string(sh::repository().join(page)).unwrap_or_default();
+    let listed = compliance::list()?;
+    let mut named = Vec::new();
+    let mut findings = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [_, _, _, test, "passes", original, _] = cells[..] else { continue };
+        let place = format!("{page}:{}", index + 1);
+        let test = test.trim_matches('`');
+        if !test_exists(sources, test) {
+            findings.push(Finding::new("D4", &place, format!("there is no test {test}")));
+        }
+        let fails = listed.iter().any(|entry| entry.subject == "theirs" && entry.test == test);
+        if fails == (original == "passes") {
+            findings.push(Finding::new(
+                "D4",
+                &place,
+                format!("{test}: tests/expected-failures says otherwise"),
+            ));
+        }
+        named.push(test.to_owned());
+    }
+    for source in sources.iter().filter(|source| source.path.starts_with("tests/attacks/")) {
+        let module = source.path.trim_start_matches("tests/attacks/").trim_end_matches(".rs");
+        let cases = source.text.split("cases! {").nth(1).unwrap_or_default();
+        for name in cases.lines().filter_map(|line| line.strip_prefix("    fn ")?.strip_suffix("() {")) {
+            let test = format!("{module}::{name}");
+            if named.iter().filter(|named| **named == test).count() != 1 {
+                findings.push(Finding::new("D4", &source.path, format!("{page} names {test} not once")));
+            }
+        }
+    }
     Ok(findings)
 }
 
