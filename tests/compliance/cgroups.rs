@@ -144,6 +144,30 @@ cases! {
         remove(&format!("{}-d", guest.name()));
     }
 
+    fn limits_and_processes_apart() {
+        if !v1() {
+            return;
+        }
+        let lines = "lxc.cgroup.dir.monitor = @NAME@-d/monitor\nlxc.cgroup.dir.container = @NAME@-d/payload\n\
+                     lxc.cgroup.dir.container.inner = inner\nlxc.cgroup.pids.max = 88";
+        let guest = Guest::build("cgroup").conf(lines).start();
+        let read = |controller: &str, file: &str| {
+            fs::read_to_string(format!("/sys/fs/cgroup/{controller}/{}-d/payload/{file}", guest.name())).unwrap()
+        };
+        // Limits go above the cgroup that the container sees as its root.
+        assert_eq!((read("pids", "pids.max"), read("pids", "inner/pids.max")), ("88\n".to_owned(), "max\n".to_owned()));
+        // lxc-cgroup goes to the one with the processes.
+        guest.tool("lxc-cgroup").args(["pids.max", "66"]).done().exits(0).ok();
+        assert_eq!((read("pids", "pids.max"), read("pids", "inner/pids.max")), ("88\n".to_owned(), "66\n".to_owned()));
+        guest.tool("lxc-freeze").done().exits(0).ok();
+        assert_eq!((read("freezer", "freezer.self_freezing"), read("freezer", "inner/freezer.self_freezing")), ("1\n".to_owned(), "0\n".to_owned()));
+        assert_eq!(read("freezer", "inner/freezer.state"), "FROZEN\n");
+        guest.tool("lxc-unfreeze").done().exits(0).ok();
+        assert_eq!(read("freezer", "inner/freezer.state"), "THAWED\n");
+        guest.kill();
+        remove(&format!("{}-d", guest.name()));
+    }
+
     fn an_explicit_directory_excludes_the_general_one() {
         let guest = Guest::build("cgroup").conf("lxc.cgroup.dir = a\nlxc.cgroup.dir.container = b\nlxc.cgroup.dir.monitor = c").make();
         guest.try_start().exits(1).ok_on_stdout();

@@ -149,6 +149,27 @@ cases! {
         });
     }
 
+    fn device_rules_on_pure_cgroup2() {
+        // ADD_BPF_DEVICE_CGROUP carries a C structure with two pointers of the client's; its size decides.
+        let pure = testkit::cgroup2::Pure::new();
+        both(|builder, tools| {
+            let list = "lxc.cgroup2.devices.deny = a\nlxc.cgroup2.devices.allow = c *:* m\nlxc.cgroup2.devices.allow = c 1:3 rwm\n\
+                        lxc.cgroup2.devices.allow = c 5:* rwm\nlxc.cgroup2.devices.allow = c 136:* rwm";
+            let guest = builder.under(pure.prefix()).conf(list).start();
+            let opens = || guest.attach(["sh", "-c", "head -c 1 /dev/zero"]).code == 0;
+            assert!(!opens());
+            guest.tool_of(tools, "lxc-cgroup").args(["devices.allow", "c 1:5 rwm"]).done().exits(0).silent().ok();
+            assert!(opens());
+            guest.tool_of(tools, "lxc-cgroup").args(["devices.deny", "c 1:5 rwm"]).done().exits(0).silent().ok();
+            assert!(!opens());
+            guest.tool_of(tools, "lxc-device").args(["add", "/dev/zero"]).done().exits(0).ok();
+            assert!(opens());
+            guest.tool_of(tools, "lxc-device").args(["del", "/dev/zero"]).done().exits(0).ok();
+            guest.sh("mknod /dev/zero c 1 5");
+            assert!(!opens());
+        });
+    }
+
     fn on_pure_cgroup2() {
         let pure = testkit::cgroup2::Pure::new();
         both(|builder, tools| {

@@ -85,6 +85,25 @@ cases! {
         guest.sh("echo > /dev/zero");
     }
 
+    fn a_device_rule_reaches_below_the_cgroup_with_the_limits() {
+        // The original writes to the inner cgroup only: what is refused above stays refused.
+        let lines = "lxc.cgroup.dir.monitor = @NAME@-d/monitor\nlxc.cgroup.dir.container = @NAME@-d/payload\n\
+                     lxc.cgroup.dir.container.inner = inner\nlxc.cgroup.devices.deny = c 1:5 rwm";
+        let guest = Guest::build("extra").conf(lines).start();
+        let opens = || guest.attach(["sh", "-c", "head -c 1 /dev/zero"]).code == 0;
+        assert!(!opens());
+        guest.tool("lxc-cgroup").args(["devices.allow", "c 1:5 rwm"]).done().silent().exits(0).ok();
+        assert!(opens());
+        guest.kill();
+        for hierarchy in fs::read_dir("/sys/fs/cgroup").unwrap().flatten() {
+            let dir = hierarchy.path().join(format!("{}-d", guest.name()));
+            for below in fs::read_dir(&dir).into_iter().flatten().flatten() {
+                drop(fs::remove_dir(below.path()));
+            }
+            drop(fs::remove_dir(dir));
+        }
+    }
+
     fn v1_keys_apply_on_pure_cgroup2_and_the_log_says_so() {
         let pure = Pure::new();
         let lines = "lxc.cgroup.devices.deny = c 1:5 rwm\nlxc.cgroup.memory.swappiness = 10";

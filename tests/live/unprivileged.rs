@@ -65,6 +65,24 @@ cases! {
         guest.kill();
     }
 
+    fn device_rules_are_a_remark_and_no_error() {
+        for (lines, remarks) in [
+            ("lxc.cgroup2.devices.deny =\nlxc.cgroup2.devices.allow =", 0),
+            ("lxc.cgroup2.devices.deny = a\nlxc.cgroup2.devices.allow = c 1:3 rwm", 1),
+        ] {
+            let user = Ordinary::new(Cgroups::Pure);
+            let guest = user.guest("unpriv").conf(lines).make();
+            user.give(&guest);
+            guest.start();
+            let log = fs::read_to_string(guest.dir().join("log")).unwrap();
+            let about: Vec<_> = log.lines().filter(|line| line.contains("evice rules")).collect();
+            assert_eq!(about.len(), remarks, "{about:?}");
+            assert!(about.iter().all(|line| line.contains(" INFO ")), "{about:?}");
+            assert!(!log.contains(" ERROR "), "{log}");
+            guest.kill();
+        }
+    }
+
     fn lines_by_uid_count_as_well() {
         let user = Ordinary::new(Cgroups::Machine);
         user.etc("subuid", &format!("{UID}:{FIRST}:2000\n"));
