@@ -143,6 +143,22 @@ cases! {
         }
     }
 
+    fn a_kill_does_not_wait_for_a_monitor_that_hangs() {
+        let guest = Guest::build("extra").start();
+        let signal = |name: &str| testkit::Run::new("kill").args([name, &guest.monitor().to_string()]).done().ok();
+        signal("-STOP");
+        let done = guest.tool("lxc-stop").arg("-k").limit(Duration::from_secs(40)).done();
+        signal("-CONT");
+        done.exits(1).says("its monitor hangs").ok_on_stdout();
+        guest.kill();
+    }
+
+    fn a_kill_waits_for_slow_hooks() {
+        let guest = Guest::build("extra").conf("lxc.hook.post-stop = sh -c 'sleep 2; touch @DIR@/done'").start();
+        guest.tool("lxc-stop").arg("-k").done().exits(0).ok();
+        assert!(guest.dir().join("done").exists());
+    }
+
     fn a_silent_client_does_not_hold_the_monitor() {
         use std::os::linux::net::SocketAddrExt;
         use std::os::unix::net::{SocketAddr, UnixStream};

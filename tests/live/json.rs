@@ -14,6 +14,32 @@ cases! {
         assert!(ls.trim().starts_with('{') && ls.contains(guest.name()) && ls.contains("\"version\""), "{ls}");
     }
 
+    fn of_monitor() {
+        let guest = Guest::build("json").make();
+        let run = guest.tool("lxc-monitor").args(["--format", "json"]);
+        let mut monitor = run.spawn(std::process::Stdio::piped(), std::process::Stdio::null());
+        // It listens once its daemon does.
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        guest.start();
+        guest.kill();
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        drop(monitor.kill());
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut monitor.stdout.take().unwrap(), &mut text).unwrap();
+        drop(monitor.wait());
+        guest.tool("lxc-monitor").arg("-Q").done();
+        let start = format!(r#"{{"schema":"lxc-monitor","version":1,"name":"{}","#, guest.name());
+        let ends: Vec<&str> = text.lines().map(|line| line.strip_prefix(&start).unwrap_or(line)).collect();
+        let expected = [
+            r#""state":"STARTING"}"#,
+            r#""state":"RUNNING"}"#,
+            r#""signal":9}"#,
+            r#""state":"STOPPING"}"#,
+            r#""state":"STOPPED"}"#,
+        ];
+        assert_eq!(ends, expected);
+    }
+
     fn of_a_stopped_one() {
         let guest = Guest::build("json").make();
         let info = guest.tool("lxc-info").args(["--format", "json"]).done().exits(0).ok();

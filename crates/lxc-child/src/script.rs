@@ -208,8 +208,6 @@ pub struct Dev<'a> {
     pub ttys: usize,
     /// The container has a root of its own: console and ttys are bound into it.
     pub has_rootfs: bool,
-    /// `lxc.pty.max > 1` and a devpts: the console pty comes from the container's own devpts.
-    pub console_inside: bool,
 }
 
 /// The most ttys one container can have; descriptors of all travel in a few messages.

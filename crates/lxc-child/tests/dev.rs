@@ -40,7 +40,6 @@ fn plain() -> Dev<'static> {
         tty_dir: None,
         ttys: 0,
         has_rootfs: true,
-        console_inside: true,
     }
 }
 

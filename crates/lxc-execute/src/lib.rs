@@ -1,10 +1,9 @@
 //! `lxc-execute`: runs one command in a container, under a minimal init.
 #![forbid(unsafe_code)]
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
-use lxc_cli::tool::usage_error;
+use lxc_cli::args::{Overrides, Shares};
 use lxc_cli::{Ctx, exit};
 use lxc_core::container::{Caller, StartOptions};
 use lxc_core::start::{Kind, Mode, Outcome};
@@ -16,30 +15,16 @@ pub struct Args {
     /// Run in the background
     #[arg(short = 'd', long)]
     daemon: bool,
-    /// Load FILE instead of the container's own configuration
-    #[arg(short = 'f', long, value_name = "FILE")]
-    rcfile: Option<OsString>,
-    /// Set the configuration item KEY to VALUE for this run; may be repeated
-    #[arg(short = 's', long, value_name = "KEY=VALUE")]
-    define: Vec<String>,
+    #[command(flatten)]
+    overrides: Overrides,
     /// Run the command with this user id
     #[arg(short = 'u', long, value_name = "UID", value_parser = id)]
     uid: Option<u32>,
     /// Run the command with this group id
     #[arg(short = 'g', long, value_name = "GID", value_parser = id)]
     gid: Option<u32>,
-    /// Share the network namespace of a container or process
-    #[arg(long, value_name = "NAME|PID")]
-    share_net: Option<String>,
-    /// Share its IPC namespace
-    #[arg(long, value_name = "NAME|PID")]
-    share_ipc: Option<String>,
-    /// Share its UTS namespace
-    #[arg(long, value_name = "NAME|PID")]
-    share_uts: Option<String>,
-    /// Share its pid namespace
-    #[arg(long, value_name = "NAME|PID")]
-    share_pid: Option<String>,
+    #[command(flatten)]
+    shares: Shares,
 }
 
 fn id(text: &str) -> Result<u32, String> {
@@ -68,16 +53,8 @@ impl Args {
         };
         push("lxc.init.uid", self.uid.map(|uid| uid.to_string()));
         push("lxc.init.gid", self.gid.map(|gid| gid.to_string()));
-        push("lxc.namespace.share.net", self.share_net.clone());
-        push("lxc.namespace.share.ipc", self.share_ipc.clone());
-        push("lxc.namespace.share.uts", self.share_uts.clone());
-        push("lxc.namespace.share.pid", self.share_pid.clone());
-        for define in &self.define {
-            let Some((key, value)) = define.split_once('=') else {
-                return Err(usage_error(format_args!("'{define}' is no KEY=VALUE")));
-            };
-            items.push((key.trim().to_owned(), value.trim().to_owned()));
-        }
+        items.extend(self.shares.items());
+        items.extend(self.overrides.items()?);
         Ok(items)
     }
 }

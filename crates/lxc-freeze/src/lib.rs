@@ -19,22 +19,28 @@ lxc_cli::tool!("lxc-freeze");
 
 /// Freezes; a container that is frozen already is fine.
 pub fn run(_args: Args, ctx: &Ctx) -> anyhow::Result<ExitCode> {
+    Ok(change(ctx, "freeze", Container::freeze))
+}
+
+/// What lxc-freeze and lxc-unfreeze do: `verb` to the container, and the original's messages when it cannot.
+#[track_caller]
+pub fn change(ctx: &Ctx, word: &str, verb: impl Fn(&Container) -> lxc_core::Result<()>) -> ExitCode {
     let container = match Container::open(ctx.name(), ctx.lxcpath(), ctx.rcfile()) {
         Ok(container) => container,
         Err(error) => {
             let lxcpath = error.lxcpath().display();
-            return Ok(ctx.open_failed(&error, &[&format!("No such container: {lxcpath}:{}", ctx.name())]));
+            return ctx.open_failed(&error, &[&format!("No such container: {lxcpath}:{}", ctx.name())]);
         }
     };
     let target = format!("{}:{}", container.lxcpath().display(), container.name());
     if !container.may_control() {
         ctx.error(format_args!("Insufficient privileges to control {target}"));
-        return Ok(ExitCode::from(exit::FAILURE));
+        return ExitCode::from(exit::FAILURE);
     }
-    if let Err(error) = container.freeze() {
+    if let Err(error) = verb(&container) {
         ctx.report_core(&error);
-        ctx.error(format_args!("Failed to freeze {target}"));
-        return Ok(ExitCode::from(exit::FAILURE));
+        ctx.error(format_args!("Failed to {word} {target}"));
+        return ExitCode::from(exit::FAILURE);
     }
-    Ok(ExitCode::SUCCESS)
+    ExitCode::SUCCESS
 }

@@ -12,6 +12,7 @@ use lxc_core::select::Pattern;
 use lxc_core::state::msg::What;
 use lxc_core::state::{LxcMsg, State};
 use rustix::event::{PollFd, PollFlags, poll};
+use serde::Serialize;
 
 /// The options of `lxc-monitor`.
 #[derive(clap::Args, Debug)]
@@ -19,6 +20,11 @@ pub struct Args {
     /// Tell lxc-monitord to quit
     #[arg(short = 'Q', long)]
     quit: bool,
+    /// text, or json: an object a line, {"schema": "lxc-monitor", "version": 1, "name", "state"}, or with "exit_status"
+    /// or "signal" in place of "state" when the init ends
+    #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"], default_value = "text",
+          hide_default_value = true)]
+    format: String,
 }
 
 /// The options, for parsing and for the manual page.
@@ -58,7 +64,8 @@ pub fn run(args: Args, ctx: &Ctx) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    print_changes(sources, |name| pattern.matches(name))
+    let line = if args.format == "json" { json } else { text };
+    print_changes(sources, |name| pattern.matches(name), line)
 }
 
 fn quit(ctx: &Ctx, lxcpaths: &[PathBuf]) -> ExitCode {
@@ -73,7 +80,11 @@ fn quit(ctx: &Ctx, lxcpaths: &[PathBuf]) -> ExitCode {
     code
 }
 
-fn print_changes(mut sources: Vec<Watch>, wanted: impl Fn(&str) -> bool) -> anyhow::Result<ExitCode> {
+fn print_changes(
+    mut sources: Vec<Watch>,
+    wanted: impl Fn(&str) -> bool,
+    line: fn(&LxcMsg) -> Option<String>,
+) -> anyhow::Result<ExitCode> {
     let mut stdout = std::io::stdout().lock();
     while !sources.is_empty() {
         let ready: Vec<bool> = {
@@ -100,7 +111,7 @@ fn print_changes(mut sources: Vec<Watch>, wanted: impl Fn(&str) -> bool) -> anyh
 }
 
 /// The line of one message; `None` for kinds the original is silent about.
-fn line(message: &LxcMsg) -> Option<String> {
+fn text(message: &LxcMsg) -> Option<String> {
     let name = &message.name;
     match message.what {
         What::State(number) => {
@@ -113,6 +124,38 @@ fn line(message: &LxcMsg) -> Option<String> {
     }
 }
 
+/// One change.
+#[derive(Serialize)]
+struct Change<'a> {
+    schema: &'static str,
+    version: u32,
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_status: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signal: Option<i32>,
+}
+
+/// The same as an object; an init that a signal ended is told apart.
+fn json(message: &LxcMsg) -> Option<String> {
+    let name = &message.name;
+    let mut change =
+        Change { schema: "lxc-monitor", version: 1, name, state: None, exit_status: None, signal: None };
+    match message.what {
+        What::State(number) => {
+            change.state = Some(State::from_number(number).map_or("INVALID STATE", State::name));
+        }
+        What::ExitCode(status) => match status & 0x7f {
+            0 => change.exit_status = Some((status >> 8) & 0xff),
+            signal => change.signal = Some(signal),
+        },
+        _ => return None,
+    }
+    serde_json::to_string(&change).ok().map(|object| object + "\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,11 +163,24 @@ mod tests {
     #[test]
     fn lines_are_the_originals() {
         assert_eq!(
-            line(&LxcMsg::state("c1", State::Running)).as_deref(),
+            text(&LxcMsg::state("c1", State::Running)).as_deref(),
             Some("'c1' changed state to [RUNNING]\n")
         );
-        assert_eq!(line(&LxcMsg::exit_code("c1", 7 << 8)).as_deref(), Some("'c1' exited with status [7]\n"));
-        assert_eq!(line(&LxcMsg::exit_code("c1", 9)).as_deref(), Some("'c1' exited with status [0]\n"));
-        assert_eq!(line(&LxcMsg { name: "c".into(), what: What::Priority(1) }), None);
+        assert_eq!(text(&LxcMsg::exit_code("c1", 7 << 8)).as_deref(), Some("'c1' exited with status [7]\n"));
+        assert_eq!(text(&LxcMsg::exit_code("c1", 9)).as_deref(), Some("'c1' exited with status [0]\n"));
+        assert_eq!(text(&LxcMsg { name: "c".into(), what: What::Priority(1) }), None);
+    }
+
+    #[test]
+    fn objects_tell_signals_from_statuses() {
+        let start = r#"{"schema":"lxc-monitor","version":1,"name":"c1","#;
+        for (message, end) in [
+            (LxcMsg::state("c1", State::Frozen), r#""state":"FROZEN"}"#),
+            (LxcMsg::exit_code("c1", 7 << 8), r#""exit_status":7}"#),
+            (LxcMsg::exit_code("c1", 9), r#""signal":9}"#),
+        ] {
+            assert_eq!(json(&message), Some(format!("{start}{end}\n")));
+        }
+        assert_eq!(json(&LxcMsg { name: "c".into(), what: What::Priority(1) }), None);
     }
 }

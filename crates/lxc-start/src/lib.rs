@@ -1,13 +1,12 @@
 //! `lxc-start`: starts a container.
 #![forbid(unsafe_code)]
 
-use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use lxc_cli::tool::usage_error;
+use lxc_cli::args::{Overrides, Shares};
 use lxc_cli::{Ctx, exit};
 use lxc_core::container::{Caller, StartOptions};
 use lxc_core::start::{Kind, Mode};
@@ -22,12 +21,8 @@ pub struct Args {
     /// Start with the terminal as the container's console
     #[arg(short = 'F', long, overrides_with = "daemon")]
     foreground: bool,
-    /// Load FILE instead of the container's own configuration
-    #[arg(short = 'f', long, value_name = "FILE")]
-    rcfile: Option<OsString>,
-    /// Set the configuration item KEY to VALUE for this start; may be repeated
-    #[arg(short = 's', long, value_name = "KEY=VALUE")]
-    define: Vec<String>,
+    #[command(flatten)]
+    overrides: Overrides,
     /// Use FILE as the container's console
     #[arg(short = 'c', long, value_name = "FILE")]
     console: Option<String>,
@@ -40,18 +35,8 @@ pub struct Args {
     /// Write the process id of the monitor to FILE
     #[arg(short = 'p', long, value_name = "FILE")]
     pidfile: Option<PathBuf>,
-    /// Share the network namespace of a container or process
-    #[arg(long, value_name = "NAME|PID")]
-    share_net: Option<String>,
-    /// Share its IPC namespace
-    #[arg(long, value_name = "NAME|PID")]
-    share_ipc: Option<String>,
-    /// Share its UTS namespace
-    #[arg(long, value_name = "NAME|PID")]
-    share_uts: Option<String>,
-    /// Share its pid namespace
-    #[arg(long, value_name = "NAME|PID")]
-    share_pid: Option<String>,
+    #[command(flatten)]
+    shares: Shares,
 }
 
 /// The options, for parsing and for the manual page.
@@ -76,16 +61,8 @@ impl Args {
         };
         push("lxc.console.path", &self.console.as_deref().map(absolute));
         push("lxc.console.logfile", &self.console_log.as_deref().map(absolute));
-        push("lxc.namespace.share.net", &self.share_net);
-        push("lxc.namespace.share.ipc", &self.share_ipc);
-        push("lxc.namespace.share.uts", &self.share_uts);
-        push("lxc.namespace.share.pid", &self.share_pid);
-        for define in &self.define {
-            let Some((key, value)) = define.split_once('=') else {
-                return Err(usage_error(format_args!("'{define}' is no KEY=VALUE")));
-            };
-            items.push((key.trim().to_owned(), value.trim().to_owned()));
-        }
+        items.extend(self.shares.items());
+        items.extend(self.overrides.items()?);
         Ok(items)
     }
 }

@@ -166,7 +166,6 @@ fn least<'a>(wires: &'a Wires, rootfs: Rootfs<'a>, program: Program<'a>) -> Init
             tty_dir: None,
             ttys: 0,
             has_rootfs: true,
-            console_inside: false,
         },
         mounts: &[],
         cgroup_mounts: &[],
@@ -262,7 +261,6 @@ fn dev() -> Dev<'static> {
         tty_dir: Some(c"lxc"),
         ttys: 30,
         has_rootfs: true,
-        console_inside: true,
     }
 }
 

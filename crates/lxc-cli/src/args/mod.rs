@@ -2,12 +2,14 @@
 //!
 //! Not here: reading argv (see `normalise`), which follows getopt_long rather than clap.
 
+mod launch;
 mod normalise;
 
 use std::ffi::OsString;
 
 use clap::{Arg, ArgAction, Args, Command, FromArgMatches};
 
+pub use launch::{Overrides, Shares};
 pub(crate) use normalise::posixly_correct;
 pub use normalise::{Normal, Outcome, normalise};
 

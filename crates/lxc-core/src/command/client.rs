@@ -207,7 +207,11 @@ impl Client {
     /// - Units:  `None` waits for ever.
     /// - Errors: `TimedOut`; a stopped container is no error.
     pub fn stop(&self, timeout: Option<Duration>) -> Result<()> {
-        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        self.stop_while(timeout, || false)
+    }
+
+    /// Like [`Client::stop`], but goes on waiting after `timeout` if that is `worth` it, and asks again that much later.
+    pub fn stop_while(&self, timeout: Option<Duration>, worth: impl Fn() -> bool) -> Result<()> {
         let sent = self.connect(self.patience()).and_then(|connection| {
             self.send(&connection, &Request::Stop, self.patience())?;
             Ok(connection)
@@ -216,10 +220,15 @@ impl Client {
             Err(error) if error.kind() == ErrorKind::NotRunning => return Ok(()),
             other => other?,
         };
-        match self.receive(connection, &Request::Stop, 0, deadline) {
-            Ok(answer) => self.checked(answer, Command::Stop).map(drop),
-            Err(error) if error.kind() == ErrorKind::NotRunning => Ok(()),
-            Err(error) => Err(error),
+        loop {
+            let deadline = timeout.map(|timeout| Instant::now() + timeout);
+            let again = connection.try_clone().what(|| "duplicate a descriptor")?;
+            match self.receive(again, &Request::Stop, 0, deadline) {
+                Ok(answer) => return self.checked(answer, Command::Stop).map(drop),
+                Err(error) if error.kind() == ErrorKind::NotRunning => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::TimedOut && worth() => {}
+                Err(error) => return Err(error),
+            }
         }
     }
 

@@ -14,6 +14,12 @@ use crate::state::{self, State, StateSet};
 /// `SIGRTMIN+3`, what systemd as init understands as "halt".
 const SYSTEMD_HALT: u32 = RTMIN + 3;
 const SIGPWR: u32 = 30;
+
+/// How long a monitor may take to answer before it counts as hanging.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// How long init may take to die of the signal its monitor sends.
+const DEATH: Duration = Duration::from_secs(30);
 const SIGINT: u32 = 2;
 
 /// How long to wait for the end of something.
@@ -109,12 +115,35 @@ impl Container {
 
     /// False only when the monitor refuses to talk to us; true for a container that does not run.
     pub fn may_control(&self) -> bool {
-        !matches!(self.client().init_pid(), Err(error) if error.kind() == ErrorKind::Permission)
+        !matches!(self.client().with_patience(ANSWER).init_pid(), Err(error) if error.kind() == ErrorKind::Permission)
     }
 
     /// Kills the container (`lxc.signal.stop`, default SIGKILL) and waits until it is gone. Stopped is fine.
+    ///
+    /// - Errors: `TimedOut` when the monitor does not answer, or init lives on; the hooks after init's end may take as long
+    ///   as they like.
     pub fn stop(&self) -> Result<()> {
-        self.client().stop(None).what(|| format!("stop container {}", self.name))
+        // ORDER: first, since a monitor that hangs answers this neither, and only this way is that known.
+        let init = match self.client().with_patience(ANSWER).init_pidfd() {
+            Err(error) if error.kind() == ErrorKind::NotRunning => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::TimedOut => return Err(self.hangs(error)),
+            // Monitors older than LXC 4.0 have none to give; then there is nothing to tell a hook from a hang by.
+            other => other.ok(),
+        };
+        let dead = || init.as_ref().is_none_or(|pidfd| lxc_sys::pidfd::ended(pidfd.as_fd(), 0) == Ok(true));
+        match self.client().stop_while(Some(DEATH), dead) {
+            Err(error) if error.kind() == ErrorKind::TimedOut => Err(self.hangs(error)),
+            other => other.what(|| format!("stop container {}", self.name)),
+        }
+    }
+
+    fn hangs(&self, error: Error) -> Error {
+        error.context(format!("stop container {}", self.name)).cure(format!(
+            "its monitor hangs, or its init cannot die; look for `[lxc monitor] {} {}` with ps: a container ends with its \
+             monitor",
+            self.lxcpath.display(),
+            self.name
+        ))
     }
 
     /// Asks init to shut down, without waiting; `None` when the container does not run.

@@ -4,7 +4,6 @@ use std::ffi::CString;
 
 use lxc_conf::model::Settings;
 
-use super::Mode;
 use crate::error::{Error, ErrorKind, Result, cstring};
 use crate::rootfs::RootfsPlan;
 
@@ -61,7 +60,7 @@ pub struct DevPlan {
     pub ttys: usize,
 }
 
-pub(super) fn plan(settings: &Settings, rootfs: &RootfsPlan, _mode: Mode) -> Result<DevPlan> {
+pub(super) fn plan(settings: &Settings, rootfs: &RootfsPlan) -> Result<DevPlan> {
     let own_tree = !matches!(rootfs, RootfsPlan::Untouched);
     let populate = settings.autodev && own_tree;
     let size = match settings.autodev_tmpfs_size {

@@ -242,7 +242,7 @@ pub fn plan(input: &Input<'_>) -> Result<StartPlan> {
         let payload = cgroups.payload.candidate(0);
         cgroup_mounts = cgroup_mounts::plan(settings, &cgroups, &payload, &namespaces, keeps(CAP_SYS_ADMIN))?;
     }
-    let dev = devices::plan(settings, &rootfs, input.mode)?;
+    let dev = devices::plan(settings, &rootfs)?;
     let populates_dev = dev.populate;
     let init_environment = environment::of_init(settings, &dev)?;
     let (ids, groups) = identity(settings);

@@ -6,7 +6,7 @@ use lxc_child::script::{self, Param};
 use lxc_conf::model::HookKind;
 use lxc_sys::exec::Image;
 
-use super::{ConsolePlan, DevPlan, StartPlan};
+use super::{DevPlan, StartPlan};
 use crate::error::Result;
 use crate::hooks;
 
@@ -74,9 +74,4 @@ pub fn devpts_params(dev: &DevPlan) -> Option<[Param<'_>; 5]> {
         Param::String(c"gid", c"5"),
         Param::String(c"max", max),
     ])
-}
-
-/// Whether the child opens the console itself.
-pub fn console_inside(dev: &DevPlan) -> bool {
-    dev.console == ConsolePlan::Inside
 }

@@ -209,14 +209,14 @@ impl Monitor {
             self.prepared.plan.rename_payload(self.prepared.request.config.settings(), name)?;
         }
         let child = clone_init(&self.prepared, &armed, &child_hooks, old_mask, tree)?;
-        let (pid, in_unified) = (child.pid, child.in_cgroup);
+        let pid = child.pid;
         live.child = Some(child);
         self.environment.set("LXC_PID", pid.to_string());
         // The child holds its own copies; ours would keep the ends open for ever.
         let Armed { sync: (sync, theirs), hook_output, console, proc, favours, seccomp_proxy, .. } = armed;
         drop(theirs);
         let hook_output = hook_output.map(|(read, _write)| read);
-        let mut steps = Climb { monitor: self, live, proc: &proc, favours, pid, in_unified };
+        let mut steps = Climb { monitor: self, live, proc: &proc, favours, pid };
         let parcels = handshake::run(&self.prepared.plan, &sync, hook_output.as_ref(), &mut steps)?;
         Ok(Up { signals, parcels, host_console: console.map(|pty| (pty.ptx, pty.pts)), seccomp_proxy })
     }
@@ -392,7 +392,6 @@ struct Climb<'a> {
     proc: &'a lxc_sys::proc::ProcFs,
     favours: Favours,
     pid: i32,
-    in_unified: bool,
 }
 
 const CAP_CHOWN: u64 = 1 << 0;
@@ -433,12 +432,6 @@ impl Steps for Climb<'_> {
     fn cloned(&mut self) -> Result<()> {
         let plan = &self.monitor.prepared.plan;
         let tree = self.live.cgroups.as_ref().ok_or_else(lost)?;
-        if !self.in_unified
-            && tree.plan().hierarchies.iter().any(|h| h.version == crate::cgroup::layout::Version::V2)
-        {
-            // The child has written itself into every hierarchy through the entries it was given.
-            tracing::debug!("init {} was not born in its cgroup", self.pid);
-        }
         if plan.namespaces.owns(Ns::User) {
             idmap::apply::write(self.proc, self.pid, &plan.idmap)?;
         }

@@ -17,7 +17,7 @@ use super::arm::{Armed, PtyMount, missing, stdio};
 use super::report;
 use crate::error::{Result, ResultExt, cstring};
 use crate::hooks::program;
-use crate::plan::script::{ChildHooks, console_inside, devpts_params, nodes, symlinks};
+use crate::plan::script::{ChildHooks, devpts_params, nodes, symlinks};
 use crate::plan::{ConsolePlan, Kind, StartPlan};
 
 /// Clones init.
@@ -101,7 +101,6 @@ pub(super) fn spawn(
             tty_dir: plan.dev.tty_dir.as_deref(),
             ttys: plan.dev.ttys,
             has_rootfs: plan.rootfs.is_own(),
-            console_inside: console_inside(&plan.dev),
         },
         mounts: &mounts,
         cgroup_mounts: &cgroup_mounts,
