@@ -24,8 +24,19 @@ const HELPER_CRATES: usize = 10;
 /// What an addition that overflows says.
 const CHECKED: &[u8] = b"attempt to add with overflow";
 
-/// Builds a release below `target/harden` and checks all of it.
-pub fn run() -> Result<()> {
+/// Builds a release below `target/harden` and checks all of it; with `--staged`, what the tests stage.
+pub fn run(words: &[String]) -> Result<()> {
+    match words {
+        [] => release(),
+        [word] if word == "--staged" => {
+            stage::build()?;
+            staged()
+        }
+        _ => bail!("harden: no option {}", words.join(" ")),
+    }
+}
+
+fn release() -> Result<()> {
     let destdir = sh::target().join("harden");
     if destdir.exists() {
         fs::remove_dir_all(&destdir).with_context(|| format!("remove {}", destdir.display()))?;

@@ -33,7 +33,7 @@ usage: cargo xtask TASK
   bench [--quick]            our tools against C LXC, interleaved: medians and ratios
   install --prefix P [--destdir D] [--sysconfdir S] [--localstatedir L] [--runtimedir R] [--libdir L] [--separate]
                              everything a package would contain
-  harden                     builds a release and checks what the linker and the profiles promise of its programs
+  harden [--staged]          builds a release and checks what the linker and the profiles promise of its programs
   man [--check]              writes (or compares) the manual pages
   stage                      builds what the tests run into target/stage
   tidy [--bless]             the rules of ARCHITECTURE.md that no compiler checks (--bless: take over the unsafe count)
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
         "bench" => bench::run(rest),
         "fuzz" => fuzz::run(rest),
         "install" => install::run(rest),
-        "harden" => harden::run(),
+        "harden" => harden::run(rest),
         "man" => man::run(rest),
         "tidy" => tidy::run(rest),
         "stage" => stage::build(),
