@@ -1,6 +1,7 @@
 //! The container's pid 1 to be: one straight line from clone to exec.
 
 use core::convert::Infallible;
+use core::ffi::CStr;
 
 use lxc_sys::clone::exit_now;
 use lxc_sys::rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -147,7 +148,10 @@ fn run(script: &InitScript<'_>) -> Result<Infallible, Fault> {
             // No exec closes them here: the monitor takes the end of the handshake socket for success. Nothing owned or
             // borrowed above is used or dropped any more, since this does not return.
             // Nobody but ps(1) minds if it cannot be set. By the host's /proc: the container's may be anything.
-            let _ = title::set_title_by(script.proc, c"init");
+            let mut text = *b"init\0";
+            // ORDER: not a constant, which the kernel would not show; this frame is never left.
+            let text: &[u8; 5] = core::hint::black_box(&mut text);
+            let _ = title::set_title_by(script.proc, CStr::from_bytes_with_nul(text).unwrap_or_default());
             fd::close_between(3, u32::MAX).map_err(|errno| Fault::new(Step::Exec, 1, errno))?;
             exit_now(mini_init::run(|| {
                 image.exec();

@@ -43,8 +43,10 @@ pub fn set_title(title: &str) -> Result<(), Errno> {
 
 /// As [`set_title`], by a procfs that is not the one at `/proc`: what a container has there is not asked for addresses.
 ///
+/// - Shape: `title` is on the stack or the heap and stays there: the kernel reads it each time it is asked for, and shows
+///   nothing of memory that a file is mapped to, as a constant is (`FOLL_ANON` of proc_pid_cmdline(5)'s reader).
 /// - Context: allocates nothing.
-pub fn set_title_by(proc: &ProcFs, title: &'static CStr) -> Result<(), Errno> {
+pub fn set_title_by(proc: &ProcFs, title: &CStr) -> Result<(), Errno> {
     let file = proc.open_at(c"self/stat", rustix::fs::OFlags::RDONLY)?;
     // 52 numbers and a name of 16 bytes.
     let mut stat = [0; 1536];
@@ -53,7 +55,7 @@ pub fn set_title_by(proc: &ProcFs, title: &'static CStr) -> Result<(), Errno> {
 }
 
 /// `text` ends in a NUL.
-fn apply(stat: &[u8], text: &'static [u8]) -> Result<(), Errno> {
+fn apply(stat: &[u8], text: &[u8]) -> Result<(), Errno> {
     let mut map = memory_map(stat).ok_or(Errno::PROTO)?;
     // SAFETY: brk(0) only asks for the current break.
     map.brk = unsafe { libc::syscall(libc::SYS_brk, 0) }.cast_unsigned();
@@ -61,8 +63,8 @@ fn apply(stat: &[u8], text: &'static [u8]) -> Result<(), Errno> {
     map.arg_end = map.arg_start + text.len() as u64;
     map.exe_fd = u32::MAX;
     let map: *const MmMap = &raw const map;
-    // SAFETY: `map` is a filled structure of the size passed; its new argument range is memory that is never freed, the
-    // other addresses are the present ones, and no auxiliary vector or executable is given.
+    // SAFETY: `map` is a filled structure of the size passed; its new argument range is only ever read, and by the kernel,
+    // which checks each address; the others are the present ones, and no auxiliary vector or executable is given.
     let result = unsafe { libc::prctl(libc::PR_SET_MM, libc::PR_SET_MM_MAP, map, size_of::<MmMap>(), 0) };
     if result == 0 {
         Ok(())
