@@ -4,8 +4,9 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
-use testkit::{Guest, Run, cases};
+use testkit::{Guest, Run, cases, eventually};
 
 use super::{cgroup, number, read};
 
@@ -45,11 +46,18 @@ fn of(pid: u32, file: &str) -> String {
     fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap()
 }
 
+/// How a unit ends a container, as the unit of the package does.
+fn stop_line(guest: &Guest) -> String {
+    let tool = guest.subject().tool("lxc-stop");
+    format!("ExecStop={} -P {} -n {} -t 30", tool.display(), guest.lxcpath().display(), guest.name())
+}
+
 /// It runs, it is his, and a limit of it bites.
 pub(super) fn sound(guest: &Guest) {
     let status = of(guest.pid(), "status");
     assert!(status.contains("Uid:\t100000\t100000\t100000\t100000"), "{status}");
-    assert!(of(guest.monitor(), "status").contains("Uid:\t1000\t1000\t1000\t1000"));
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:\t")).unwrap().parse().unwrap();
+    assert!(of(parent, "status").contains("Uid:\t1000\t1000\t1000\t1000"));
     let dir = cgroup(guest);
     assert!(dir.starts_with("/sys/fs/cgroup/user.slice/user-1000.slice"), "{}", dir.display());
     assert!(dir.to_string_lossy().contains(guest.name()), "{}", dir.display());
@@ -84,6 +92,36 @@ cases! {
         guest.assert_nothing_left();
     }
 
+    fn in_his_session_it_gets_a_scope() {
+        super::inside();
+        let guest = guest(plain(), LIMIT);
+        guest.start();
+        sound(&guest);
+        assert!(cgroup(&guest).starts_with("/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service"));
+        let units = || Run::under(&plain(), "systemctl").args(["--user", "list-units", "--no-legend", "--type=scope"]).done().ok();
+        assert!(units().contains("lxc"), "{}", units());
+        guest.kill();
+        guest.assert_nothing_left();
+        assert!(eventually(Duration::from_secs(20), || !units().contains("lxc")), "{}", units());
+    }
+
+    fn below_a_unit_of_his() {
+        super::inside();
+        let guest = guest(plain(), LIMIT);
+        let unit = format!("{}.service", guest.name());
+        let start = "stop=$1; shift; exec systemd-run --user --quiet -p Delegate=yes -p \"$stop\" --unit \"$0\" -- \"$@\"";
+        let words = ["su", "-l", "-c", start, "--", "tester", &unit, &stop_line(&guest)].map(OsString::from);
+        let run = Run::under(&words, guest.subject().tool("lxc-start"));
+        run.arg("-P").arg(guest.lxcpath()).args(["-n", guest.name(), "-F"]).done().exits(0).ok();
+        guest.await_state("RUNNING");
+        sound(&guest);
+        assert!(cgroup(&guest).to_string_lossy().contains(&unit), "{}", cgroup(&guest).display());
+        // The end of the unit is the container's.
+        Run::under(&plain(), "systemctl").args(["--user", "stop", &unit]).done().exits(0).ok();
+        guest.await_state("STOPPED");
+        guest.assert_nothing_left();
+    }
+
     fn another_user_does_not_reach_it() {
         super::inside();
         let guest = guest(scope(), "");
@@ -93,5 +131,25 @@ cases! {
         assert_ne!(tool("lxc-stop").arg("-k").done().code, 0);
         assert_ne!(tool("lxc-attach").args(["--", "true"]).done().code, 0);
         assert_eq!(guest.state(), "RUNNING");
+    }
+}
+
+cases! {
+    fn root_below_a_unit_of_the_system() {
+        super::inside();
+        let guest = Guest::build("login").conf("lxc.cgroup.relative = 1\nlxc.cgroup2.pids.max = 50").make();
+        let unit = format!("{}.service", guest.name());
+        let run = Run::new("systemd-run").args(["--quiet", "-p", "Delegate=yes", "-p", "MemoryMax=32M", "-p", &stop_line(&guest), "--unit", &unit, "--"]);
+        let run = run.arg(guest.subject().tool("lxc-start")).arg("-P").arg(guest.lxcpath());
+        run.args(["-n", guest.name(), "-F"]).done().exits(0).ok();
+        guest.await_state("RUNNING");
+        let dir = cgroup(&guest);
+        assert!(dir.starts_with(format!("/sys/fs/cgroup/system.slice/{unit}")), "{}", dir.display());
+        assert_eq!(read(&guest, "pids.max"), "50\n");
+        // The unit's own limit holds for the container.
+        assert_eq!(guest.attach(["dd", "if=/dev/zero", "of=/dev/null", "bs=64M", "count=1"]).code, 137);
+        Run::new("systemctl").args(["stop", &unit]).done().exits(0).ok();
+        guest.await_state("STOPPED");
+        guest.assert_nothing_left();
     }
 }
