@@ -37,7 +37,8 @@ fn running(guest: &Guest, started: Instant) {
         guest.attach(["sh", "-c", "systemctl --failed --no-legend; systemctl list-jobs --no-legend"]).stdout
     };
     assert_eq!(state, "running", "{}\n{}", failed(), guest.why());
-    let _ = writeln!(std::io::stderr(), "running after {:.1} s", started.elapsed().as_secs_f64());
+    let time = started.elapsed().as_secs_f64();
+    let _ = writeln!(std::io::stderr(), "FIGURE {} is running after {time:.1} s", guest.name());
 }
 
 /// What a distribution's life has: units in groups of their own, a login, a clean end.

@@ -97,12 +97,17 @@ cases! {
         let guest = guest(plain(), LIMIT);
         guest.start();
         sound(&guest);
-        assert!(cgroup(&guest).starts_with("/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service"));
-        let units = || Run::under(&plain(), "systemctl").args(["--user", "list-units", "--no-legend", "--type=scope"]).done().ok();
-        assert!(units().contains("lxc"), "{}", units());
+        let dir = cgroup(&guest);
+        assert!(dir.starts_with("/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service"), "{}", dir.display());
+        let scope = dir.iter().map(|part| part.to_str().unwrap()).find(|part| part.ends_with(".scope")).unwrap();
+        let units = || {
+            let list = ["--user", "list-units", "--no-legend", "--type=scope"];
+            Run::under(&plain(), "systemctl").args(list).done().ok()
+        };
+        assert!(units().contains(scope), "{scope}: {}", units());
         guest.kill();
         guest.assert_nothing_left();
-        assert!(eventually(Duration::from_secs(20), || !units().contains("lxc")), "{}", units());
+        assert!(eventually(Duration::from_secs(20), || !units().contains(scope)), "{}", units());
     }
 
     fn below_a_unit_of_his() {

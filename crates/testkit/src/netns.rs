@@ -9,8 +9,10 @@ use crate::eventually;
 use crate::names::TestNames;
 use crate::run::{Done, Run};
 
-/// sysfs shows the interfaces of the namespace that mounted it, and the cgroups have to stay where they are.
+/// sysfs shows the interfaces of the namespace that mounted it, and the cgroups have to stay where they are, and
+/// AppArmor says in securityfs what it mediates.
 const SETUP: &str = "set -e; mkdir $1/sys; mount -t sysfs sysfs $1/sys; mount --rbind /sys/fs/cgroup $1/sys/fs/cgroup; \
+                     ! mountpoint -q /sys/kernel/security || mount --rbind /sys/kernel/security $1/sys/kernel/security; \
                      mount --rbind $1/sys /sys; ip link set lo up; echo; exec sleep 100000";
 
 /// A network (and mount) namespace kept alive by a sleeping process.

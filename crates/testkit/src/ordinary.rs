@@ -50,7 +50,8 @@ if [ -n "$closed" ]; then
 fi
 if [ "$7" = net ]; then
     mkdir $1/sys; mount -t sysfs sysfs $1/sys; mount --rbind /sys/fs/cgroup $1/sys/fs/cgroup
-    mount --rbind /sys/kernel/security $1/sys/kernel/security; mount --rbind $1/sys /sys
+    ! mountpoint -q /sys/kernel/security || mount --rbind /sys/kernel/security $1/sys/kernel/security
+    mount --rbind $1/sys /sys
     ip link set lo up
 fi
 case $3 in

@@ -15,7 +15,7 @@ use super::image::{self, Image};
 use crate::sh;
 
 /// Time to boot in. It takes a quarter of a minute when nothing else runs.
-pub const BOOT: Duration = Duration::from_secs(180);
+pub const BOOT: Duration = Duration::from_secs(240);
 
 /// What the kernel is told: one hierarchy of control groups, AppArmor, and an end instead of a hang after a panic.
 const COMMAND_LINE: &str = "console=ttyS0 loglevel=4 rw panic=-1 cgroup_no_v1=all systemd.unified_cgroup_hierarchy=1 \
