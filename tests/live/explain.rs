@@ -111,7 +111,7 @@ cases! {
 
     fn cgroups_that_cannot_be_written() {
         // Read-only hierarchies, in a mount namespace of the test's own. The original starts without any cgroup.
-        let line = "for d in /sys/fs/cgroup/*; do mount -o remount,bind,ro $d; done; exec \"$@\"";
+        let line = "for d in /sys/fs/cgroup /sys/fs/cgroup/*/; do ! mountpoint -q $d || mount -o remount,bind,ro $d; done; exec \"$@\"";
         let prefix = ["unshare", "--mount", "--propagation", "private", "sh", "-c", line, "sh"];
         let guest = Guest::build("explain").under(prefix.iter().map(Into::into).collect()).make();
         let done = guest.try_start();

@@ -279,14 +279,14 @@ impl Drop for Guest {
             stop.args(["-k".as_ref(), "-n".as_ref(), OsStr::new(&self.name), "-P".as_ref(), path]);
             stop.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
             if let Ok(mut child) = stop.spawn() {
-                if !eventually(Duration::from_secs(5), || {
+                if !eventually(Duration::from_secs(20), || {
                     child.try_wait().is_ok_and(|status| status.is_some())
                 }) {
                     drop(child.kill());
                 }
                 drop(child.wait());
             }
-            eventually(Duration::from_secs(2), || {
+            eventually(Duration::from_secs(10), || {
                 leftovers::monitor_pid(&self.lxcpath, &self.name).is_none()
             });
             if let Some(pid) = leftovers::monitor_pid(&self.lxcpath, &self.name) {

@@ -33,7 +33,7 @@ pub fn find(name: &str) -> Vec<String> {
 /// here and not reported for it.
 pub fn remaining(subject: Subject, name: &str) -> Vec<String> {
     let (limit, forgiven) = match subject {
-        Subject::Ours => (Duration::from_secs(5), false),
+        Subject::Ours => (Duration::from_secs(15), false),
         Subject::Theirs => (Duration::from_secs(1), true),
     };
     // The monitor of a container that has just stopped is still putting things away.
