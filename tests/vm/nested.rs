@@ -24,6 +24,7 @@ fn outer(conf: &str) -> Guest {
             "lxc.include = {}\nlxc.uts.name = @NAME@\nlxc.net.0.type = empty\nlxc.pty.max = 1024\n\
              lxc.rootfs.path = overlay:{}:@DIR@/delta/upper\nlxc.init.cmd = /keep\n\
              lxc.mount.auto = proc:rw sys:rw cgroup:rw:force\nlxc.mount.entry = /usr usr none rbind,ro 0 0\n\
+             lxc.mount.entry = /sys/kernel/security sys/kernel/security none rbind 0 0\n\
              lxc.mount.entry = tmpfs tmp tmpfs mode=1777 0 0\nlxc.mount.entry = tmpfs run tmpfs mode=755 0 0",
             nesting.display(),
             tree.display()
@@ -72,7 +73,7 @@ fn theirs(guest: &Guest, runtime: &str) {
     assert!(done.code == 0 && done.stdout == "uid=0 gid=0\nsh\n", "{done}");
 }
 
-/// Until a profile is generated for it, the outer one is unconfined; the inner one has the default profile.
+/// The outer one is unconfined; the inner one has the default profile, and finds in securityfs what AppArmor mediates.
 const UNCONFINED: &str = "lxc.apparmor.profile = unconfined";
 
 const MAPPED: &str =
@@ -89,6 +90,16 @@ cases! {
         let guest = outer(UNCONFINED);
         theirs(&guest, "crun");
         theirs(&guest, "runc");
+    }
+
+    fn with_a_generated_profile() {
+        super::inside();
+        let guest = outer("lxc.apparmor.profile = generated\nlxc.apparmor.allow_nesting = 1");
+        let label = fs::read_to_string(format!("/proc/{}/attr/current", guest.pid())).unwrap();
+        assert!(label.contains(guest.name()), "{label}");
+        theirs(&guest, "crun");
+        theirs(&guest, "runc");
+        ours(&guest);
     }
 
     fn in_a_container_with_mapped_ids() {
