@@ -25,6 +25,7 @@ fn outer(conf: &str) -> Guest {
              lxc.rootfs.path = overlay:{}:@DIR@/delta/upper\nlxc.init.cmd = /keep\n\
              lxc.mount.auto = proc:rw sys:rw cgroup:rw:force\nlxc.mount.entry = /usr usr none rbind,ro 0 0\n\
              lxc.mount.entry = /sys/kernel/security sys/kernel/security none rbind 0 0\n\
+             lxc.mount.entry = /etc/apparmor.d etc/apparmor.d none bind,ro,create=dir 0 0\n\
              lxc.mount.entry = tmpfs tmp tmpfs mode=1777 0 0\nlxc.mount.entry = tmpfs run tmpfs mode=755 0 0",
             nesting.display(),
             tree.display()
@@ -99,6 +100,8 @@ cases! {
         assert!(label.contains(guest.name()), "{label}");
         theirs(&guest, "crun");
         theirs(&guest, "runc");
+        // It has policy of its own, which its root loads as a distribution's boot would.
+        guest.sh("apparmor_parser -r -T -K /etc/apparmor.d/lxc-containers");
         ours(&guest);
     }
 
