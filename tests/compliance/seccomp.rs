@@ -305,6 +305,13 @@ cases! {
         assert_eq!(verdicts(policy, &[call(Native, LSEEK), call(I386, LSEEK)]), [77, 77]);
     }
 
+    fn a_call_of_32_bit_programs_only_opens_nothing() {
+        // umount is one. libseccomp, given it for all architectures at once, lets the 64-bit programs go.
+        let policy = "2\ndenylist\nlseek errno 77\numount errno 78\n";
+        let probes = [call(Native, LSEEK), call(I386, LSEEK), call(X32, LSEEK), path(I386, (0, 22))];
+        assert_eq!(verdicts(policy, &probes), [77, 77, 77, 78]);
+    }
+
     fn a_policy_with_a_mistake_starts_nothing() {
         for (policy, line) in [
             ("", 1),

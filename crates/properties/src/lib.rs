@@ -25,7 +25,9 @@ pub mod mutate;
 pub mod nicdb;
 pub mod process;
 pub mod seccomp;
+pub mod subid;
 pub mod usernet;
+pub mod verdict;
 
 /// A property with the name of its fuzz target, corpus and dictionary.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +48,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "seccomp", check: seccomp::check, longest: 1024 },
     Target { name: "usernet", check: usernet::check, longest: 512 },
     Target { name: "nicdb", check: nicdb::check, longest: 512 },
+    Target { name: "subid", check: subid::check, longest: 512 },
+    Target { name: "verdict", check: verdict::check, longest: 256 },
     Target { name: "command", check: command::check, longest: 600 },
     Target { name: "message", check: message::check, longest: 264 },
     Target { name: "mountinfo", check: mountinfo::check, longest: 1024 },

@@ -9,16 +9,16 @@ use crate::filter::{I386, MOST, X86_64, run};
 const ALLOW: u32 = 0x7fff_0000;
 const KILL: u32 = 0;
 
-/// Calls whose verdict is worked out a second time, with their numbers on x86_64.
-const KNOWN: [(&str, u32); 8] = [
-    ("read", 0),
-    ("write", 1),
-    ("open", 2),
-    ("ioctl", 16),
-    ("mknod", 133),
-    ("mount", 165),
-    ("kexec_load", 246),
-    ("mknodat", 259),
+/// Calls whose verdict is worked out a second time, with their numbers on x86_64, x32 and i386.
+const KNOWN: [(&str, u32, u32, u32); 8] = [
+    ("read", 0, 0, 3),
+    ("write", 1, 1, 4),
+    ("open", 2, 2, 5),
+    ("ioctl", 16, 514, 54),
+    ("mknod", 133, 133, 14),
+    ("mount", 165, 165, 21),
+    ("kexec_load", 246, 528, 283),
+    ("mknodat", 259, 259, 297),
 ];
 
 pub fn check(input: &[u8]) {
@@ -110,7 +110,7 @@ fn holds(test: &ArgTest, args: [u64; 6]) -> bool {
 
 /// The filter does what the policy says: without the shortcuts of a compiler, rule by rule.
 fn check_verdicts(policy: &Policy, filter: &[lxc_sys::cred::SockFilter]) {
-    for (name, number) in KNOWN {
+    for (name, number, x32, i386) in KNOWN {
         let of_call = |rule: &&Rule| match &rule.call {
             Call::Name(other) => other == name,
             _ => false,
@@ -140,6 +140,18 @@ fn check_verdicts(policy: &Policy, filter: &[lxc_sys::cred::SockFilter]) {
             let expected = verdict(first.map_or(policy.default, |rule| rule.action));
             let got = run(filter, X86_64, number, args);
             assert_eq!(got, expected, "{name} with {args:x?}: {got:#x} and not {expected:#x}, by {rules:?}");
+            // What a value of more bits than the register means there is libseccomp's business.
+            let narrow = |value: u64| value <= u64::from(u32::MAX);
+            let fits = |test: &ArgTest| match test.comparison {
+                Comparison::MaskedEqual { mask } => narrow(test.value) && narrow(mask),
+                _ => narrow(test.value),
+            };
+            if args.into_iter().all(narrow) && rules.iter().all(|rule| rule.args.iter().all(fits)) {
+                for (arch, number) in [(I386, i386), (X86_64, x32 | 0x4000_0000)] {
+                    let got = run(filter, arch, number, args);
+                    assert_eq!(got, expected, "{name} of {number:#x} with {args:x?}: {got:#x}, by {rules:?}");
+                }
+            }
         }
     }
 }

@@ -76,4 +76,4 @@ macro_rules! targets {
     };
 }
 
-targets! { config define mount_entry idmap seccomp usernet nicdb command message mountinfo cgroup device process }
+targets! { config define mount_entry idmap seccomp usernet nicdb subid verdict command message mountinfo cgroup device process }

@@ -26,13 +26,6 @@ const MNT_FORCE: u64 = 1;
 /// (a denied call would otherwise be open through another one's entry point); sections of others are skipped.
 pub(super) fn compile(policy: &Policy) -> Result<Program, Wrong> {
     let native = ScmpArch::native();
-    let mut context =
-        ScmpFilterContext::new(scmp_action(policy.default)).map_err(|error| failed(0, &error))?;
-    if policy.version == PolicyVersion::Two {
-        for arch in compat(native) {
-            context.add_arch(*arch).map_err(|error| failed(0, &error))?;
-        }
-    }
     let mut warnings = policy.warnings.clone();
     let mut notify = policy.default == Action::Notify;
     let mut rules: Vec<(&Rule, ScmpSyscall)> = Vec::new();
@@ -55,13 +48,14 @@ pub(super) fn compile(policy: &Policy) -> Result<Program, Wrong> {
         notify |= rule.action == Action::Notify;
     }
     let mut chains = Vec::new();
+    let mut plain: Vec<(&Rule, ScmpSyscall)> = Vec::new();
     for (index, (rule, call)) in rules.iter().enumerate() {
         let same: Vec<&Rule> =
             rules.iter().filter(|(_, other)| other == call).map(|(other, _)| *other).collect();
         let conditional = same.iter().filter(|other| !tests(other).is_empty()).count();
         let chained = if conditional > 1 { chains_of(native, &rule.call, &same)? } else { None };
         match chained {
-            None => add(&mut context, rule, *call)?,
+            None => plain.push((rule, *call)),
             // All rules of the call are in it.
             Some(found) if rules.iter().position(|(_, other)| other == call) == Some(index) => {
                 chains.extend(found);
@@ -70,7 +64,7 @@ pub(super) fn compile(policy: &Policy) -> Result<Program, Wrong> {
         }
     }
     let mut filter = chain::instructions(&chains, policy.default);
-    filter.extend(export(&context)?);
+    filter.extend(export(&merged(policy, native, &plain)?)?);
     if filter.len() > MOST_INSTRUCTIONS {
         let what = format!(
             "the policy needs {} instructions, and the kernel takes {MOST_INSTRUCTIONS}",
@@ -79,6 +73,47 @@ pub(super) fn compile(policy: &Policy) -> Result<Program, Wrong> {
         return Err(Wrong { line: 0, what });
     }
     Ok(Program { filter, notify, warnings })
+}
+
+/// One context an architecture, each with the calls it has, merged.
+///
+/// Not one context for all: given a call that an architecture lacks, libseccomp 2.5.4 may leave out loading the number of
+/// the call on that architecture, and none of its rules bites.
+fn merged(
+    policy: &Policy,
+    native: ScmpArch,
+    rules: &[(&Rule, ScmpSyscall)],
+) -> Result<ScmpFilterContext, Wrong> {
+    let whole = |error: SeccompError| failed(0, &error);
+    let one = |arch: ScmpArch| {
+        let mut context = ScmpFilterContext::new(scmp_action(policy.default)).map_err(whole)?;
+        if arch != native {
+            context.add_arch(arch).map_err(whole)?;
+            context.remove_arch(native).map_err(whole)?;
+        }
+        for (rule, call) in rules.iter().filter(|(rule, _)| has(arch, &rule.call)) {
+            add(&mut context, rule, *call)?;
+        }
+        Ok(context)
+    };
+    let mut all = one(native)?;
+    if policy.version == PolicyVersion::Two {
+        for arch in compat(native) {
+            all.merge(one(*arch)?).map_err(whole)?;
+        }
+    }
+    Ok(all)
+}
+
+/// Whether there is such a call on an architecture, directly or as a part of another one.
+fn has(arch: ScmpArch, call: &Call) -> bool {
+    let name = match call {
+        Call::Number(_) => return true,
+        Call::ForcedUmount => "umount2",
+        Call::Name(name) => name,
+    };
+    ScmpSyscall::from_name_by_arch(name, arch)
+        .is_ok_and(|call| i32::from(call) >= 0 || (is_multiplexed(call) && multiplexes(arch)))
 }
 
 /// Refuses what libseccomp would refuse, with more words.
@@ -110,7 +145,7 @@ fn chains_of(native: ScmpArch, call: &Call, rules: &[&Rule]) -> Result<Option<Ve
         match u32::try_from(i32::from(call)) {
             Ok(number) => chains.push(Chain { arch: token, wide, number, links: links.clone() }),
             // Not a call of this architecture, or one of many names.
-            Err(_) if arch != ScmpArch::X86 || !is_multiplexed(call) => {}
+            Err(_) if !multiplexes(arch) || !is_multiplexed(call) => {}
             Err(_) => {
                 let long = rules.iter().filter(|rule| tests(rule).len() > 1).count();
                 return match rules.last() {
@@ -134,10 +169,18 @@ fn is_multiplexed(call: ScmpSyscall) -> bool {
     matches!(i32::from(call), -120..=-100 | -224..=-200)
 }
 
+/// Whether the architecture has socketcall(2) or ipc(2).
+fn multiplexes(arch: ScmpArch) -> bool {
+    use ScmpArch::{Mips, Mipsel, Ppc, Ppc64, Ppc64Le, S390, S390X, X86};
+    matches!(arch, X86 | Mips | Mipsel | Ppc | Ppc64 | Ppc64Le | S390 | S390X)
+}
+
 /// `AUDIT_ARCH_…` of linux/audit.h, and whether registers have 64 bits.
 fn token(arch: ScmpArch) -> Option<(u32, bool)> {
     Some(match arch {
-        ScmpArch::X8664 | ScmpArch::X32 => (0xc000_003e, true),
+        ScmpArch::X8664 => (0xc000_003e, true),
+        // As libseccomp has it: an x32 program has 32-bit values in its 64-bit registers.
+        ScmpArch::X32 => (0xc000_003e, false),
         ScmpArch::X86 => (0x4000_0003, false),
         ScmpArch::Aarch64 => (0xc000_00b7, true),
         ScmpArch::Arm => (0x4000_0028, false),
@@ -207,7 +250,12 @@ fn scmp_test(test: &ArgTest) -> ScmpArgCompare {
         Comparison::Greater => ScmpCompareOp::Greater,
         Comparison::MaskedEqual { mask } => ScmpCompareOp::MaskedEqual(mask),
     };
-    ScmpArgCompare::new(u32::from(test.index), op, test.value)
+    let value = match test.comparison {
+        // libseccomp 2.5 heeds bits outside the mask or not, depending on the other rules.
+        Comparison::MaskedEqual { mask } => test.value & mask,
+        _ => test.value,
+    };
+    ScmpArgCompare::new(u32::from(test.index), op, value)
 }
 
 /// The other architectures a kernel of this one runs programs of.
