@@ -148,10 +148,9 @@ fn run(script: &InitScript<'_>) -> Result<Infallible, Fault> {
             // No exec closes them here: the monitor takes the end of the handshake socket for success. Nothing owned or
             // borrowed above is used or dropped any more, since this does not return.
             // Nobody but ps(1) minds if it cannot be set. By the host's /proc: the container's may be anything.
-            let mut text = *b"init\0";
-            // ORDER: not a constant, which the kernel would not show; this frame is never left.
-            let text: &[u8; 5] = core::hint::black_box(&mut text);
-            let _ = title::set_title_by(script.proc, CStr::from_bytes_with_nul(text).unwrap_or_default());
+            // Not a constant, which the kernel would not show; this frame is never left.
+            let text = core::hint::black_box(*b"init\0");
+            let _ = title::set_title_by(script.proc, CStr::from_bytes_with_nul(&text).unwrap_or_default());
             fd::close_between(3, u32::MAX).map_err(|errno| Fault::new(Step::Exec, 1, errno))?;
             exit_now(mini_init::run(|| {
                 image.exec();
