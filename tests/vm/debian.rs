@@ -14,7 +14,7 @@ fn debian(conf: &str) -> Guest {
     let data = testkit::Subject::current().data_dir().join("config");
     let builder: GuestBuilder = Guest::build("debian").without_rootfs().conf(&format!(
         "lxc.include = {}/common.conf\nlxc.uts.name = @NAME@\nlxc.net.0.type = empty\nlxc.net.0.flags = up\n\
-         lxc.apparmor.profile = unconfined\nlxc.console.logfile = @DIR@/console.log\n\
+         lxc.apparmor.profile = generated\nlxc.console.logfile = @DIR@/console.log\n\
          lxc.rootfs.path = overlay:{}:@DIR@/delta/upper\n{}",
         data.display(),
         tree.display(),
@@ -56,13 +56,31 @@ fn lives(guest: &Guest) {
     guest.assert_nothing_left();
 }
 
+/// systemd's sandboxes for services work in the container, and are in force (lxc#3371).
+fn sandboxes(guest: &Guest) {
+    let label = std::fs::read_to_string(format!("/proc/{}/attr/apparmor/current", guest.pid())).unwrap();
+    assert!(label.starts_with(&format!("lxc-{}_<", guest.name())), "{label}");
+    for options in [
+        "-p PrivateTmp=yes -p ProtectSystem=strict -p PrivateDevices=yes -p ProtectHome=yes",
+        "-p ProtectKernelTunables=yes -p ProtectControlGroups=yes -p ReadOnlyPaths=/etc -p TemporaryFileSystem=/opt",
+    ] {
+        guest.sh(&format!("systemd-run --wait -q {options} true"));
+    }
+    let done =
+        guest.attach(["systemd-run", "--wait", "-q", "-p", "ProtectSystem=strict", "touch", "/etc/file"]);
+    assert!(done.code != 0, "{done}");
+    let core = guest.attach(["sh", "-c", "echo core > /proc/sys/kernel/core_pattern"]);
+    assert!(core.code != 0, "{core}");
+}
+
 cases! {
     fn privileged() {
         super::inside();
-        let guest = debian("");
+        let guest = debian("lxc.apparmor.allow_nesting = 1");
         let started = Instant::now();
         guest.start();
         running(&guest, started);
+        sandboxes(&guest);
         lives(&guest);
     }
 
@@ -81,6 +99,8 @@ cases! {
         let status = std::fs::read_to_string(format!("/proc/{}/status", guest.pid())).unwrap();
         assert!(status.contains("Uid:\t200000\t"), "{status}");
         assert_eq!(guest.sh("stat -c %u /etc/passwd"), "0\n");
+        // The kernel limits what a mapped root mounts; its profile needs no allow_nesting for this.
+        sandboxes(&guest);
         lives(&guest);
     }
 }

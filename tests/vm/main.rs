@@ -8,6 +8,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod apparmor;
 mod debian;
 mod devices;
 mod limits;

@@ -92,6 +92,8 @@ impl World {
                     "apparmor" => {
                         self.host.apparmor = Some(AppArmor {
                             own_attributes: true,
+                            visible: true,
+                            nested: false,
                             mounts: true,
                             stacking: true,
                             namespaces: true,

@@ -17,7 +17,11 @@ pub const SECURITYFS: &str = "/sys/kernel/security/apparmor";
 pub struct AppArmor {
     /// The module has attribute files of its own (`attr/apparmor/`, Linux 5.8).
     pub own_attributes: bool,
-    /// Mounts are mediated.
+    /// Its files can be seen here; in a container that is rare.
+    pub visible: bool,
+    /// This process runs in a container.
+    pub nested: bool,
+    /// Mounts are mediated, as far as can be seen.
     pub mounts: bool,
     /// Labels may be stacks of profiles (`domain/stack`, domain version 1.2).
     pub stacking: bool,
@@ -35,18 +39,27 @@ pub struct AppArmor {
 pub fn survey() -> AppArmor {
     let root = Path::new(SECURITYFS);
     let feature = |name: &str| std::fs::read_to_string(root.join("features").join(name)).unwrap_or_default();
+    let visible = access(root.join("features"), Access::EXISTS).is_ok();
     let mask = feature("mount/mask");
     let has = |word: &str| mask.split_whitespace().any(|known| known == word);
     let (own_attributes, label) = own_label();
     AppArmor {
         own_attributes,
-        mounts: has("mount") && has("umount"),
+        visible,
+        nested: in_container(),
+        mounts: !visible || (has("mount") && has("umount")),
         stacking: feature("domain/stack").trim() == "yes" && at_least_1_2(feature("domain/version").trim()),
         namespaces: access(root.join("policy/namespaces"), Access::EXISTS).is_ok(),
         loads: mac_admin() && access(root.join(".replace"), Access::WRITE_OK).is_ok(),
         parser: parser(),
         confined: label.filter(|label| !is_ours(label)),
     }
+}
+
+/// Whoever made pid 1 said so in its environment, as container managers do.
+fn in_container() -> bool {
+    std::fs::read("/proc/1/environ")
+        .is_ok_and(|text| text.split(|byte| *byte == 0).any(|line| line.starts_with(b"container=")))
 }
 
 /// Dotted version numbers: 1.2 is where stacking works as documented.

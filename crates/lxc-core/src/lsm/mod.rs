@@ -94,6 +94,8 @@ mod tests {
     fn facts() -> AppArmor {
         AppArmor {
             own_attributes: true,
+            visible: true,
+            nested: false,
             mounts: true,
             stacking: true,
             namespaces: true,
@@ -190,6 +192,17 @@ mod tests {
             what.contains("already confined by lxc-outer") && cure.contains("unchanged"),
             "{what} {cure}"
         );
+    }
+
+    #[test]
+    fn in_a_container_that_sees_no_policy_the_label_stays_too() {
+        let inside = AppArmor { visible: false, nested: true, loads: false, ..facts() };
+        assert_eq!(label(&Settings::default(), inside.clone()), None);
+        let (what, cure) = refusal(&profile("generated"), inside);
+        assert!(what.contains("does not see its policy") && cure.contains("unchanged"), "{what} {cure}");
+        // On the machine itself that is no reason to go without a label.
+        let blind = AppArmor { visible: false, loads: false, ..facts() };
+        assert!(label(&Settings::default(), blind).is_some());
     }
 
     #[test]

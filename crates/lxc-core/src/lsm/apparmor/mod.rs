@@ -67,6 +67,9 @@ pub fn decide(settings: &Settings, host: &Host, facts: &AppArmor, whose: Whose<'
         (Some("unchanged"), _) => return Ok(Decision::default()),
         // Inside a container without policy of its own: its profile confines what is started there, too.
         (None, Some(_)) => return Ok(Decision::default()),
+        // In its own policy namespace the container looks unconfined to itself; without a view of the policy there are
+        // no profiles to name, and what is started there is confined as the container is.
+        (None, None) if facts.nested && !facts.visible => return Ok(Decision::default()),
         (Some(profile), Some(label)) => {
             return Err(Error::new(
                 ErrorKind::Unsupported,
@@ -109,6 +112,11 @@ fn generated(settings: &Settings, facts: &AppArmor, whose: Whose<'_>, origin: &O
     let refuse = |why: &str| {
         Error::new(ErrorKind::Unsupported, format!("generate an AppArmor profile: {why}")).at(origin)
     };
+    if facts.nested && !facts.visible {
+        return Err(refuse("this container does not see its policy").cure(
+            "set lxc.apparmor.profile = unchanged: what is started here is confined as this container is",
+        ));
+    }
     if !facts.loads {
         return Err(refuse("loading one needs root of the machine (CAP_MAC_ADMIN)").cure(
             "set lxc.apparmor.profile = lxc-container-default-cgns, a profile that the package loads, or unconfined",
