@@ -136,6 +136,60 @@ cases! {
         guest.kill();
     }
 
+    fn cve_2026_48749_a_rootfs_that_is_a_link_is_not_started() {
+        // An image that was unpacked as a link to the host's root; with a hook, and without.
+        for conf in ["", "lxc.hook.pre-start = /bin/true"] {
+            let guest = Guest::build("rootfslink").conf(conf).conf("lxc.init.cmd = /bin/true").make();
+            fs::remove_dir_all(guest.rootfs()).unwrap();
+            let host = guest.lxcpath().join("host");
+            testkit::rootfs::make(&host, testkit::rootfs::Init::Script);
+            symlink(&host, guest.rootfs()).unwrap();
+            let done = guest.tool("lxc-execute").args(["--", "/bin/touch", "/reached"]).done();
+            assert!(done.code != 0 && !host.join("reached").exists(), "{done}");
+            let done = guest.try_start();
+            assert_ne!(done.code, 0, "{done}");
+        }
+    }
+
+    fn cve_2015_1335_symlinks_on_the_way_to_cgroup_mounts() {
+        for place in ["sys", "sys/fs", "sys/fs/cgroup"] {
+            for auto in ["cgroup:mixed:force", "cgroup-full:ro:force"] {
+                start_with("cglink", &format!("lxc.mount.auto =\nlxc.mount.auto = proc:mixed {auto}"), |root, outside| {
+                    fs::create_dir_all(root.join(place)).unwrap();
+                    replace_by_link(&root.join(place), &outside.baited.join(place.trim_start_matches("sys/")));
+                });
+            }
+        }
+    }
+
+    fn cve_2021_30465_raced_removal() {
+        // A directory of the container is a link now and then while its tree is removed.
+        for round in 0..20 {
+            let guest = Guest::build("racedrm").make();
+            let outside = Outside::of(&guest);
+            let root = guest.rootfs();
+            for number in 0..40 {
+                fs::create_dir_all(root.join(format!("trap/d{number}/e"))).unwrap();
+                fs::write(root.join(format!("trap/d{number}/file")), "x").unwrap();
+            }
+            let link = if round % 2 == 0 { outside.baited.clone() } else { outside.baited.join("fs") };
+            let places = (root.join("trap"), root.join("swap"));
+            symlink(link, &places.1).unwrap();
+            let stop = Arc::new(AtomicBool::new(false));
+            let stopped = Arc::clone(&stop);
+            let thread = std::thread::spawn(move || {
+                // Ends when there is nothing left to exchange.
+                while !stopped.load(Ordering::Relaxed)
+                    && renameat_with(CWD, &places.0, CWD, &places.1, RenameFlags::EXCHANGE).is_ok()
+                {}
+            });
+            let _ = guest.tool("lxc-destroy").done();
+            stop.store(true, Ordering::Relaxed);
+            thread.join().unwrap();
+            outside.assert_untouched();
+        }
+    }
+
     fn cve_2026_48749_destroying_a_symlinked_rootfs_spares_what_it_leads_to() {
         let guest = Guest::build("rootlink").make();
         let outside = Outside::of(&guest);

@@ -71,6 +71,20 @@ cases! {
         outside.assert_untouched();
     }
 
+    fn cve_2026_23954_a_template_s_name_leads_to_templates_only() {
+        let guest = Guest::build("titles").make();
+        let mark = guest.lxcpath().join("ran");
+        let script = format!("#!/bin/sh\ntouch {}\nexit 1\n", mark.display());
+        testkit::rootfs::write_script(&guest.lxcpath().join("lxc-evil"), &script);
+        let up = "../".repeat(12);
+        let inside = guest.lxcpath().strip_prefix("/").unwrap().display().to_string();
+        for template in [format!("{up}{inside}/lxc-evil"), format!("x/{up}{inside}/lxc-evil"), format!("../../..{}/lxc-evil", guest.lxcpath().display())] {
+            let run = guest.bare_tool("lxc-create").arg("-P").arg(guest.lxcpath()).args(["-n", "made", "-t", &template]);
+            assert_ne!(run.done().code, 0, "{template}");
+            assert!(!mark.exists(), "{template}");
+        }
+    }
+
     fn formats_in_a_name_are_only_a_name() {
         let guest = Guest::build("titles").make();
         let name = "%s%n%x%500000d";

@@ -64,7 +64,9 @@ pub fn enter(rootfs: &Rootfs<'_>, talk: &mut Talk<'_>) -> Result<OwnedFd, Fault>
 }
 
 fn open_or_ask(path: &CStr, item: u32, talk: &mut Talk<'_>) -> Result<OwnedFd, Errno> {
-    open_source(path, OFlags::DIRECTORY, &mut Some((item, talk)))
+    // An image that is unpacked as a link to `/` would be the host (CVE-2026-48749).
+    let links = if item == ROOTFS { OFlags::NOFOLLOW } else { OFlags::empty() };
+    open_source(path, OFlags::DIRECTORY | links, &mut Some((item, talk)))
 }
 
 fn open_mount_point(path: &CStr, talk: &mut Talk<'_>) -> Result<OwnedFd, Fault> {

@@ -74,7 +74,8 @@ impl Favours {
         let dir = proc.open_at(pid.to_string(), path | OFlags::DIRECTORY)?;
         // A magic link, which is the point: it leads into the child's mount namespace.
         let root = openat(&dir, "root", path | OFlags::DIRECTORY, Mode::empty())?;
-        tree::open(root.as_fd(), &*wanted.source, path, Resolve::InRoot)
+        let links = if item == ROOTFS { OFlags::DIRECTORY | OFlags::NOFOLLOW } else { OFlags::empty() };
+        tree::open(root.as_fd(), &*wanted.source, path | links, Resolve::InRoot)
     }
 
     /// Gives the detached mount `tree` the ids of `item`; `Ok(Some(errno))` when it may fail and did.

@@ -29,6 +29,7 @@ pub(super) fn check(plan: &StartPlan, settings: &Settings) -> Result<()> {
     let origin = settings.origin("lxc.rootfs.path").cloned().unwrap_or_default();
     match &plan.rootfs {
         RootfsPlan::Dir { source, mount, .. } => {
+            refuse_link(Path::new(&*source.to_string_lossy())).map_err(|error| error.at(&origin))?;
             let root = open_dir(Path::new(&*source.to_string_lossy()), "the root file system")
                 .map_err(|error| error.at(&origin).cure("set lxc.rootfs.path to an existing directory"))?;
             mount_point(&mount.to_string_lossy())?;
@@ -89,6 +90,23 @@ fn boots_the_host(plan: &StartPlan, settings: &Settings) -> bool {
 fn hides_programs(target: &str) -> bool {
     let first = target.split('/').next().unwrap_or("");
     matches!(first, "" | "bin" | "sbin" | "usr" | "lib" | "lib64" | "opt")
+}
+
+/// An image that is unpacked as a link to `/` would be the host (CVE-2026-48749).
+fn refuse_link(path: &Path) -> Result<()> {
+    // What is missing or out of reach is for whoever opens it to say.
+    let Ok(stat) = rustix::fs::lstat(path) else { return Ok(()) };
+    match rustix::fs::FileType::from_raw_mode(stat.st_mode) {
+        rustix::fs::FileType::Symlink => Err(Error::kernel(
+            Errno::NOTDIR,
+            format!(
+                "open the root file system {}: it is a symbolic link, which is not followed",
+                path.display()
+            ),
+        )
+        .cure("set lxc.rootfs.path to the directory itself; links on the way to it are followed")),
+        _ => Ok(()),
+    }
 }
 
 fn open_dir(path: &Path, what: &str) -> Result<OwnedFd> {
