@@ -26,6 +26,7 @@ pub const TEST: &[&str] = &[
     "lxc",
     "lxc-templates",
     "mandoc",
+    "python3",
     "strace",
     "uidmap",
     "util-linux",

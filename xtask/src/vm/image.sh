@@ -25,7 +25,7 @@ fetch() {
 say "Debian with systemd and AppArmor"
 debootstrap --variant=minbase --include="$(echo systemd systemd-sysv systemd-container dbus dbus-user-session \
     libpam-systemd apparmor uidmap busybox-static iproute2 crun runc kmod procps psmisc passwd login libseccomp2 \
-    util-linux libcap2-bin strace nftables iptables dnsmasq-base e2fsprogs acl less | tr ' ' ,)" \
+    util-linux libcap2-bin strace nftables iptables dnsmasq-base e2fsprogs acl less python3 | tr ' ' ,)" \
     "$suite" root "$mirror"
 rm -rf root/var/cache/apt/archives/*.deb root/var/lib/apt/lists/* root/usr/share/doc root/usr/share/locale
 
