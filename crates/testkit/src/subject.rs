@@ -52,7 +52,9 @@ impl Subject {
         if let Some(dir) = std::env::var_os("LXC_RS_BIN") {
             return PathBuf::from(dir);
         }
-        let target = repository().join("target");
+        // Without `..`: a test that covers a private home with another mount keeps this directory only.
+        let target =
+            std::fs::canonicalize(repository()).unwrap_or_else(|_| repository().to_owned()).join("target");
         ["stage/usr/bin", "release", "debug"]
             .iter()
             .map(|dir| target.join(dir))
