@@ -93,6 +93,16 @@ fn merged(
         }
         for (rule, call) in rules.iter().filter(|(rule, _)| has(arch, &rule.call)) {
             add(&mut context, rule, *call)?;
+            // The same happens when a call that is only a part of socketcall(2) or ipc(2) comes first, so those come last.
+            let first = match ScmpSyscall::from_name_by_arch(name_of(&rule.call), arch).map(i32::from) {
+                Ok(0..) => Some(*call),
+                Ok(-120..=-100) => ScmpSyscall::from_name("socketcall").ok(),
+                Ok(-224..=-200) => ScmpSyscall::from_name("ipc").ok(),
+                _ => None,
+            };
+            if let Some(call) = first {
+                context.set_syscall_priority(call, 1).map_err(whole)?;
+            }
         }
         Ok(context)
     };
@@ -105,14 +115,21 @@ fn merged(
     Ok(all)
 }
 
-/// Whether there is such a call on an architecture, directly or as a part of another one.
-fn has(arch: ScmpArch, call: &Call) -> bool {
-    let name = match call {
-        Call::Number(_) => return true,
+/// Empty for a number.
+fn name_of(call: &Call) -> &str {
+    match call {
+        Call::Number(_) => "",
         Call::ForcedUmount => "umount2",
         Call::Name(name) => name,
-    };
-    ScmpSyscall::from_name_by_arch(name, arch)
+    }
+}
+
+/// Whether there is such a call on an architecture, directly or as a part of another one.
+fn has(arch: ScmpArch, call: &Call) -> bool {
+    if matches!(call, Call::Number(_)) {
+        return true;
+    }
+    ScmpSyscall::from_name_by_arch(name_of(call), arch)
         .is_ok_and(|call| i32::from(call) >= 0 || (is_multiplexed(call) && multiplexes(arch)))
 }
 

@@ -365,9 +365,17 @@ fn calls_of_another_architecture_do_not_open_this_one() {
     }
     // Given to libseccomp 2.5.4 for all architectures at once, a name that x86_64 lacks (umount) makes it forget to load the
     // number of the call there: no rule would bite any more (found by fuzzing).
-    for foreign in
-        ["umount errno 5", "umount", "ipc errno 5", "socketcall errno 5", "break errno 5", "waitpid errno 5"]
-    {
+    for foreign in [
+        "umount errno 5",
+        "umount",
+        "ipc errno 5",
+        "socketcall errno 5",
+        "break errno 5",
+        "waitpid errno 5",
+        "accept errno 5",
+        "recv",
+        "shmat errno 5",
+    ] {
         for rule in [
             "read errno 1",
             "read errno 1 [0,0x10,==]",
@@ -388,5 +396,18 @@ fn calls_of_another_architecture_do_not_open_this_one() {
                 assert_eq!(run(&filter, X86_64, 1, [0x10, 0, 0, 0, 0, 0]), ALLOW, "{text}");
             }
         }
+    }
+}
+
+#[test]
+fn a_part_of_socketcall_is_reached_by_both_ways() {
+    if !is_x86_64() {
+        return;
+    }
+    for other in ["", "ioctl errno 1 [1,21522,==]\n", "read errno 1\n"] {
+        let filter = build(&format!("2\ndenylist\naccept errno 5\n{other}")).expect("compiles").filter;
+        assert_eq!(run(&filter, X86_64, 43, [0; 6]), errno(5), "{other}");
+        assert_eq!(run(&filter, I386, 102, [5, 0, 0, 0, 0, 0]), errno(5), "{other}");
+        assert_eq!(run(&filter, I386, 102, [4, 0, 0, 0, 0, 0]), ALLOW, "{other}");
     }
 }
