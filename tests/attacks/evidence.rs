@@ -6,6 +6,28 @@ use std::path::{Path, PathBuf};
 
 use testkit::Guest;
 
+/// The mode of the machine's /dev/null, given back in the end: the original changes it when an image has no such device
+/// (docs/undocumented-lxc.md), and everything that runs without privilege afterwards would fail for no reason of its own.
+pub(crate) struct Null(u32);
+
+impl Null {
+    pub(crate) fn kept() -> Null {
+        Null(Null::mode())
+    }
+
+    fn mode() -> u32 {
+        fs::metadata("/dev/null").unwrap().permissions().mode() & 0o7777
+    }
+}
+
+impl Drop for Null {
+    fn drop(&mut self) {
+        if Null::mode() != self.0 {
+            let _ = fs::set_permissions("/dev/null", fs::Permissions::from_mode(self.0));
+        }
+    }
+}
+
 /// Directories of the host with bait in them, which no container may touch.
 #[derive(Debug)]
 pub(crate) struct Outside {

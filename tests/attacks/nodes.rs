@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use testkit::{Guest, Run, cases};
 
-use crate::evidence::{MountWatch, Outside};
+use crate::evidence::{MountWatch, Null, Outside};
 
 const MAPPED: &str = "lxc.idmap = u 0 100000 65536\nlxc.idmap = g 0 100000 65536\nlxc.mount.auto =\nlxc.mount.auto = proc:mixed";
 
@@ -21,6 +21,7 @@ fn mapped(label: &str, conf: &str, prefix: &[&str]) -> Guest {
 
 /// Starts whatever `plant` made of the root, with and without a /dev of its own; nothing outside may change.
 fn try_all(label: &str, conf: &str, plant: impl Fn(&Path, &Outside)) {
+    let _null = Null::kept();
     for autodev in [0, 1] {
         let conf = format!("{conf}\nlxc.autodev = {autodev}\nlxc.tty.max = 1\n{}", MountWatch::conf());
         let guest = Guest::build(label).conf(&conf).make();
@@ -104,6 +105,7 @@ cases! {
     }
 
     fn cve_2025_31133_a_fifo_or_device_of_the_image_holds_nobody_up() {
+        let _null = Null::kept();
         for place in ["dev/null", "dev/.lxc-boot-id", "dev/console", "etc/passwd"] {
             let guest = Guest::build("fifo").conf("lxc.autodev = 0").make();
             drop(fs::remove_file(guest.rootfs().join(place)));
