@@ -10,8 +10,7 @@ fn watch(guest: &Guest, last: &str, events: impl FnOnce()) -> Vec<String> {
     let path = guest.lxcpath().join("monitor.out");
     let out = File::create(&path).unwrap();
     let mut watcher = guest.tool("lxc-monitor").spawn(out, std::process::Stdio::null());
-    // It says nothing when it is ready; its daemon's fifo is there a little before it listens.
-    std::thread::sleep(Duration::from_millis(500));
+    guest.await_watcher();
     events();
     let read = || std::fs::read_to_string(&path).unwrap();
     eventually(Duration::from_secs(10), || read().contains(last));

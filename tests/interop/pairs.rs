@@ -114,7 +114,7 @@ cases! {
             let path = guest.lxcpath().join("events");
             let out = std::fs::File::create(&path).unwrap();
             let mut watcher = guest.tool_of(tools, "lxc-monitor").spawn(out, Stdio::null());
-            std::thread::sleep(Duration::from_millis(500));
+            guest.await_watcher();
             guest.start();
             guest.kill();
             let read = || std::fs::read_to_string(&path).unwrap();

@@ -208,6 +208,17 @@ impl Guest {
         assert!(good, "{} is {} and not {state}\n{}", self.name, self.state(), self.why());
     }
 
+    /// Waits until an lxc-monitor sees what happens below this lxcpath. It says nothing when it is ready; its daemon's
+    /// socket is there once for listening and once for each client taken in.
+    pub fn await_watcher(&self) {
+        let path = self.lxcpath().to_str().unwrap();
+        let sockets = || {
+            let table = std::fs::read_to_string("/proc/net/unix").unwrap();
+            table.lines().filter(|line| line.contains("@lxc/") && line.contains(path)).count()
+        };
+        assert!(eventually(Duration::from_secs(20), || sockets() >= 2), "{} sockets", sockets());
+    }
+
     /// Pid of the container's init.
     pub fn pid(&self) -> u32 {
         let done = self.tool("lxc-info").args(["-p", "-H"]).done();
