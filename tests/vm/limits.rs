@@ -28,7 +28,7 @@ cases! {
     fn processes_over_the_limit_are_refused() {
         super::inside();
         let guest = Guest::build("limits").conf("lxc.cgroup2.pids.max = 12").start();
-        let many = ["sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14; do sleep 3 & done; wait"];
+        let many = ["sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14; do sleep 3 >/dev/null & done; wait"];
         let done = guest.attach(many);
         assert!(done.code != 0 && done.stderr.contains("fork"), "{done}");
         assert!(number(&guest, "pids.events", "max") >= 1);

@@ -36,6 +36,7 @@ for file in subuid subgid; do echo "$6:3000000:65536" > $1/etc/$file; done
 for file in passwd group subuid subgid; do chmod 644 $1/etc/$file; mount --bind $1/etc/$file /etc/$file; done
 if [ -d /etc/lxc ]; then cp -a /etc/lxc $1/etc/lxc; mount --bind $1/etc/lxc /etc/lxc; fi
 mkdir -p /run/lxc; mount --bind $1/lxcrun /run/lxc
+mount -t devpts -o newinstance,gid=5,mode=620,ptmxmode=666 devpts /dev/pts; mount --bind /dev/pts/ptmx /dev/ptmx
 chown $5:$5 $1/home $1/run; chmod 700 $1/run; chmod 755 $1 $1/home
 mount --bind $4 $1/tools
 at=$4; closed=

@@ -197,6 +197,12 @@ fn give(file: &OwnedFd, plan: &StartPlan) -> Result<()> {
     let refused = if able {
         give(file, host).err()
     } else {
+        // A group without a place in the namespace (tty, of a devpts with gid=5) would take the say from its root.
+        let group = rustix::fs::fstat(file).what(|| "look at the group")?.st_gid;
+        let own = rustix::process::getegid();
+        if group != own.as_raw() {
+            rustix::fs::fchown(file, None, Some(own)).what(|| "chgrp")?;
+        }
         let inside = |file: &OwnedFd| {
             rustix::fs::fchown(file, Some(rustix::fs::Uid::ROOT), None).map_err(|errno| (0, errno))
         };
