@@ -127,6 +127,17 @@ cases! {
         guest.assert_nothing_left();
     }
 
+    fn its_console_may_be_a_terminal_of_the_machine() {
+        super::inside();
+        // Without a devpts of its own. The group of the machine's terminals is `tty`, which he may not map.
+        let guest = guest(scope(), "lxc.pty.max = 0");
+        guest.start();
+        let console = Run::new("stat").args(["-c", "%u"]).arg(format!("/proc/{}/root/dev/console", guest.pid()));
+        assert_eq!(console.done().ok(), "100000\n");
+        guest.kill();
+        guest.assert_nothing_left();
+    }
+
     fn another_user_does_not_reach_it() {
         super::inside();
         let guest = guest(scope(), "");
