@@ -16,17 +16,18 @@ cases! {
 
     fn of_monitor() {
         let guest = Guest::build("json").make();
-        let run = guest.tool("lxc-monitor").args(["--format", "json"]);
-        let mut monitor = run.spawn(std::process::Stdio::piped(), std::process::Stdio::null());
-        // It listens once its daemon does.
-        std::thread::sleep(std::time::Duration::from_secs(1));
+        let path = guest.lxcpath().join("events");
+        let out = std::fs::File::create(&path).unwrap();
+        let mut monitor =
+            guest.tool("lxc-monitor").args(["--format", "json"]).spawn(out, std::process::Stdio::null());
+        guest.await_watcher();
         guest.start();
         guest.kill();
-        std::thread::sleep(std::time::Duration::from_millis(500));
+        let read = || std::fs::read_to_string(&path).unwrap();
+        testkit::eventually(std::time::Duration::from_secs(20), || read().contains("STOPPED"));
         drop(monitor.kill());
-        let mut text = String::new();
-        std::io::Read::read_to_string(&mut monitor.stdout.take().unwrap(), &mut text).unwrap();
         drop(monitor.wait());
+        let text = read();
         guest.tool("lxc-monitor").arg("-Q").done();
         let start = format!(r#"{{"schema":"lxc-monitor","version":1,"name":"{}","#, guest.name());
         let ends: Vec<&str> = text.lines().map(|line| line.strip_prefix(&start).unwrap_or(line)).collect();
